@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What one test saw: observations, criteria and evidence, appended line by line to ``observations.jsonl``.
+
+A line is written before the test goes on, so the file is whole up to the moment at which the test process died
+(the whiteboard of avocado 113 is sent only at the end of a test and is lost with it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Union
+
+from provider.hvqual.limit import Limit, Sample
+
+FILE = "observations.jsonl"
+EVIDENCE = "evidence"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Record:
+    """The journal of one test; every method appends one line."""
+
+    def __init__(self, folder: Union[str, Path]) -> None:
+        """Open the journal in *folder* (the test's logdir), which must not hold one yet: a record is never rewritten."""
+        self.folder = Path(folder)
+        self.samples: Dict[str, List[Sample]] = {}
+        self.problems: List[str] = []
+        self._seq = 0
+        self._file: IO[str] = (self.folder / FILE).open("x", encoding="utf-8")
+
+    def append(self, kind: str, durable: bool = False, **data: Any) -> None:
+        """Write one line; *durable* waits until the disk has it (the barrier before the test touches anything)."""
+        line = {"kind": kind, "seq": self._seq, "mono": time.monotonic(), **data}
+        self._file.write(json.dumps(line, sort_keys=True, allow_nan=False) + "\n")
+        self._file.flush()
+        if durable:
+            os.fsync(self._file.fileno())
+        self._seq += 1
+
+    def begin(self, case: str, use_case: str, profile: str, scale: Mapping[str, Any], params: Mapping[str, str]) -> None:
+        """Say that the test starts; on disk before the test changes anything (decision 17)."""
+        self.append(
+            "begin",
+            durable=True,
+            case=case,
+            id=use_case,
+            profile=profile,
+            scale=dict(scale),
+            params=dict(params),
+            wall=time.time(),
+            boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
+            pid=os.getpid(),
+        )
+
+    def end(self, status: str, message: str) -> None:
+        """Say how the test ended: pass, fail, error or cancel."""
+        self.append("end", durable=True, status=status, message=message, wall=time.time())
+        self._file.close()
+
+    def observe(self, name: str, value: Union[float, int, str, bool], unit: str, vm: Optional[str] = None) -> None:
+        """Record one sample of *name*; a float that is not finite is refused (ValueError), for it is no observation."""
+        self.append("observation", name=name, value=value, unit=unit, samples=1, vm=vm)
+        self.samples.setdefault(name, []).append((value, unit))
+
+    @contextmanager
+    def timed(self, name: str, vm: Optional[str] = None) -> Iterator[None]:
+        """Record how many seconds the block took; a block that raised took no time worth knowing and records none."""
+        started = time.monotonic()
+        yield
+        self.observe(name, time.monotonic() - started, "s", vm)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Mark a step of the use case: its begin, and its end unless it raised."""
+        self.append("step", name=name, phase="begin")
+        yield
+        self.append("step", name=name, phase="end")
+
+    def criterion(self, observation: str, limit: Limit) -> str:
+        """Answer *limit* on what was seen so far, write question and answer down, return the answer."""
+        answer = limit.answer(self.samples.get(observation, []))
+        self.append("criterion", observation=observation, limit=limit.text, answer=answer)
+        return answer
+
+    def problem(self, what: str, message: str, vm: Optional[str] = None) -> None:
+        """Write down something that went wrong, by its kind in the vocabulary of findings."""
+        self.append("problem", what=what, message=message, vm=vm)
+        self.problems.append(message)
+
+    def capability(self, name: str, ok: bool, reason: str) -> None:
+        """Write down what a probe of the node answered."""
+        self.append("capability", name=name, ok=ok, reason=reason)
+
+    def evidence(self, name: str, content: Union[str, bytes], about: str) -> Path:
+        """Keep *content* as the file evidence/*name* beside the journal and point to it; returns its path."""
+        folder = self.folder / EVIDENCE
+        folder.mkdir(exist_ok=True)
+        path = folder / name
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        path.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        self.append("evidence", name=name, path=f"{EVIDENCE}/{name}", sha256=digest, about=about)
+        return path

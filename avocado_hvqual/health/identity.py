@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Is it still the same host and the same libvirtd: boot id, pid and start time, before and after."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+DAEMONS = ("libvirtd", "virtqemud")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The host's boot id and the libvirt daemon's pid and start time in clock ticks since boot (both None when it is not running)."""
+
+    boot_id: str
+    daemon_pid: Optional[int]
+    daemon_start: Optional[int]
+
+
+def _start_ticks(proc: Path) -> int:
+    # The command name may hold blanks and parentheses; field 22 of the line is counted from behind the last one.
+    return int((proc / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19])
+
+
+def _daemon(root: Path) -> Optional[tuple[int, int]]:
+    namespace = os.readlink(root / "self/ns/pid")
+    for proc in sorted((entry for entry in root.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name)):
+        try:
+            if (proc / "comm").read_text(encoding="utf-8").strip() in DAEMONS and os.readlink(proc / "ns/pid") == namespace:
+                return int(proc.name), _start_ticks(proc)
+        except (OSError, IndexError, ValueError):
+            continue  # the process went away between listing and reading
+    return None
+
+
+def now(root: Path = Path("/proc")) -> Identity:
+    """Return the identity as it is at this moment; only a daemon in our own pid namespace counts, another host's is not ours."""
+    daemon = _daemon(root)
+    boot_id = BOOT_ID.read_text(encoding="ascii").strip()
+    return Identity(boot_id, *(daemon or (None, None)))
+
+
+def changes(before: Identity, after: Identity) -> list[tuple[str, str]]:
+    """Return (finding kind, sentence) for each thing that is no longer the same."""
+    found = []
+    if before.boot_id != after.boot_id:
+        found.append(("host-reboot", f"The host was rebooted meanwhile: its boot id was {before.boot_id} and is {after.boot_id}."))
+    elif (before.daemon_pid, before.daemon_start) != (after.daemon_pid, after.daemon_start):
+        found.append(("libvirtd-restart", f"libvirtd is not the process that it was: {_tell(before)} before, {_tell(after)} after."))
+    return found
+
+
+def _tell(identity: Identity) -> str:
+    if identity.daemon_pid is None:
+        return "none running"
+    return f"pid {identity.daemon_pid} started at tick {identity.daemon_start}"

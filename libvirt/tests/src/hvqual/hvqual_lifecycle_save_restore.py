@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A saved guest is silent, and a restored one goes on where it was: same boot, same memory, same disk, same session.
+
+Use case ``hvqual.lifecycle.save_restore``.
+"""
+
+from dataclasses import dataclass
+
+from provider.hvqual import operations
+from provider.hvqual.case import case
+from provider.hvqual.libvirt_guests import defined, save_file
+from provider.hvqual.steps import hold
+
+
+@dataclass(frozen=True)
+class SaveRestore:
+    """Nothing of its own."""
+
+
+def run(test, params, env):
+    """
+    1. Start the guest; lay canaries; watch it for a while.
+    2. Save it: off for the reason 'saved', the file holds it, no heartbeat comes.
+    3. Restore it: the same boot goes on, watched for a while; the session of before the save still answers.
+    """
+    with case(test, params, env, SaveRestore) as it, defined(it) as stand:
+        for guest in stand.guests:
+            operations.start(guest, stand.expect)
+            guest.witness.arm()
+            with guest.witness.watching():
+                hold(guest, it.record)
+            with save_file(guest) as file:
+                operations.save(guest, stand.expect, file)
+                with operations.silence(guest, stand.expect, "silence_while_saved"):
+                    operations.restore(guest, stand.expect, file)
+                with guest.witness.watching():
+                    hold(guest, it.record)
+                it.record.observe("session_resumed", guest.logins == 1, "bool", guest.name)

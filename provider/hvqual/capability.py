@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What the node can do, found by trying or reading: each probe answers (ok, reason), and a cancelled case cites one.
+
+No probe asks whether this is a lab; the same code gives other answers on other nodes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List
+
+from avocado.core.exceptions import TestCancel, TestError
+
+from provider.hvqual import accelerator
+from provider.hvqual.record import Record
+
+CGROUP = Path("/sys/fs/cgroup")
+UNLIMITED = 1 << 60
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the node has for guests: whole CPUs and KiB of memory, the reserve already taken off."""
+
+    cpus: int
+    memory_kib: int
+
+
+def accelerator_of(qemu: str, record: Record) -> str:
+    """Return 'kvm' or 'tcg', whichever booted a few bytes of guest code under *qemu*; TestError when neither did."""
+    probe = accelerator.probe(qemu)
+    record.capability("accelerator", bool(probe.accelerator), probe.reason)
+    if not probe.accelerator:
+        message = f"No accelerator of '{qemu}' boots guest code: {probe.reason}. Install a QEMU that runs here."
+        raise TestError(message)
+    return str(probe.accelerator)
+
+
+def require(name: str, ok: bool, reason: str, record: Record) -> None:
+    """Cancel the case unless the probe *name* said yes; the answer and its reason are recorded either way."""
+    record.capability(name, ok, reason)
+    if not ok:
+        message = f"This node cannot: {name} ({reason})."
+        raise TestCancel(message)
+
+
+def capacity(reserve_cpus: int, reserve_memory_mib: int, max_memory_mib: int) -> Capacity:
+    """
+    Return what guests may have: the CPUs and the memory that this process may use, less the stated reserve (decision 10).
+
+    Limits of the cgroups above this process count, so that a lab host offers its budget and not the machine.
+    *max_memory_mib* scales a guest down (0 = no cap). TestError when the reserve leaves less than a guest needs.
+    """
+    cpus = len(os.sched_getaffinity(0)) - reserve_cpus
+    available = min([_meminfo_kib("MemAvailable"), *_cgroup_limits_kib()])
+    memory_kib = available - reserve_memory_mib * 1024
+    if max_memory_mib:
+        memory_kib = min(memory_kib, max_memory_mib * 1024)
+    if cpus < 1 or memory_kib < 128 * 1024:
+        message = f"The node leaves {cpus} CPUs and {memory_kib // 1024} MiB for guests after the reserve; lower hv_reserve_*."
+        raise TestError(message)
+    return Capacity(cpus, memory_kib // 2048 * 2048)
+
+
+def _meminfo_kib(name: str) -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    message = f"/proc/meminfo has no '{name}'."
+    raise TestError(message)
+
+
+def _cgroup_limits_kib() -> List[int]:
+    """Return the memory limits of the cgroups that hold this process, v1 and v2, from its own up to the root."""
+    limits = []
+    for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            base, name = CGROUP / "memory", "memory.limit_in_bytes"
+        elif not controllers:
+            base, name = CGROUP, "memory.max"
+        else:
+            continue
+        folder = base / path.lstrip("/")
+        for place in [folder, *folder.parents]:
+            file = place / name
+            if file.is_file():
+                text = file.read_text(encoding="ascii").strip()
+                if text != "max" and int(text) < UNLIMITED:
+                    limits.append(int(text) // 1024)
+            if place == base:
+                break
+    return limits

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The triangle: a use case acts through ``virttest.virsh`` as users do, and is held against libvirt-python, host and guest.
+
+An exit status proves nothing: virsh has been seen to return 0 over a dead guest (QEMU 7.2, auto-converge under TCG).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Protocol, Sequence, Tuple
+
+from virttest import virsh
+
+from provider.hvqual import host_process
+from provider.hvqual.domain_xml import Spec
+from provider.hvqual.libvirt_truth import Event, Libvirt
+from provider.hvqual.record import Record
+from provider.hvqual.steps import fail
+from provider.hvqual.wait import WaitTimeoutError, until
+
+SETTLE = 10.0
+
+
+class Named(Protocol):
+    """A guest as far as expectations know it."""
+
+    name: str
+    spec: Spec
+
+
+class Expect:
+    """Acts and expectations of one case on the domains of one libvirtd."""
+
+    def __init__(self, truth: Libvirt, record: Record, uri: str, timeout: float) -> None:
+        """Act at *uri*; an operation that takes over *timeout* seconds hangs."""
+        self.truth, self.record, self.uri, self.timeout = truth, record, uri, timeout
+
+    def act(self, operation: Callable[..., Any], name: str, *args: str, **kwargs: Any) -> float:
+        """
+        Do *operation* (of virttest.virsh) on the domain *name*; return when it was called (monotonic seconds).
+
+        Refused by the product: TestFail with libvirt's own words, never a cancel.
+        """
+        called = time.monotonic()
+        result = operation(name, *args, uri=self.uri, ignore_status=True, timeout=self.timeout, **kwargs)
+        if result.exit_status:
+            words = result.stderr_text.strip() or result.stdout_text.strip() or "without a word"
+            message = f"'virsh {operation.__name__} {name}' was refused (status {result.exit_status}): {words}"
+            fail(self.record, "operation-refused", message, name)
+        return called
+
+    def state(self, name: str, state: str, reason: str) -> None:
+        """Expect the domain in *state* for *reason*, by libvirt-python and by virsh alike."""
+
+        def reached() -> bool:
+            return self.truth.state(name) == (state, reason)
+
+        try:
+            until(reached, SETTLE, f"'{name}' to be {state} ({reason})")
+        except WaitTimeoutError:
+            found = " / ".join(self.truth.state(name))
+            message = f"'{name}' should be {state} ({reason}) after the operation reported success; libvirt says {found}."
+            fail(self.record, "wrong-result", message, name)
+        told = virsh.domstate(name, uri=self.uri, ignore_status=True).stdout_text.strip()
+        if told != state:
+            message = f"virsh says that '{name}' is '{told}', libvirt-python says '{state}'."
+            fail(self.record, "wrong-result", message, name)
+
+    def events(self, name: str, since: float, wanted: Sequence[Tuple[str, str]]) -> Event:
+        """Expect the events *wanted* of the domain in this order after *since*; return the last of them."""
+
+        def seen() -> "Event | None":
+            left = list(wanted)
+            for event in self.truth.events(name, since):
+                if (event.event, event.detail) == left[0]:
+                    left.pop(0)
+                if not left:
+                    return event
+            return None
+
+        try:
+            return until(seen, SETTLE, f"the events {wanted} of '{name}'")  # type: ignore[return-value]
+        except WaitTimeoutError:
+            found = [(event.event, event.detail) for event in self.truth.events(name, since)]
+            message = f"'{name}' should have sent the events {list(wanted)}; it sent {found}."
+            fail(self.record, "wrong-result", message, name)
+
+    def one_process(self, guest: Named) -> int:
+        """Expect exactly one QEMU with the CPUs and the memory asked for, in a cgroup of its own; return its pid."""
+        found = host_process.emulators(guest.name)
+        wanted = (guest.spec.vcpus, guest.spec.memory_kib // 1024)
+        if len(found) != 1 or (found[0].vcpus, found[0].memory_mib) != wanted:
+            seen = [(process.pid, process.vcpus, process.memory_mib) for process in found]
+            message = f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
+            fail(self.record, "wrong-result", message, guest.name)
+        if not host_process.cgroup_folders(guest.name):
+            message = f"'{guest.name}' runs, but libvirt made no cgroup for it."
+            fail(self.record, "wrong-result", message, guest.name)
+        return found[0].pid
+
+    def no_process(self, guest: Named) -> None:
+        """Expect that nothing of the guest is left on the host: no QEMU, no cgroup."""
+
+        def gone() -> bool:
+            return not host_process.emulators(guest.name) and not host_process.cgroup_folders(guest.name)
+
+        try:
+            until(gone, SETTLE, f"QEMU and cgroups of '{guest.name}' to go")
+        except WaitTimeoutError:
+            pids = [process.pid for process in host_process.emulators(guest.name)]
+            left = f"pids {pids}, cgroups {host_process.cgroup_folders(guest.name)}"
+            fail(self.record, "leftover", f"'{guest.name}' is off, but the host still has {left}.", guest.name)
+
+    def defined_as(self, guest: Named) -> None:
+        """Expect the inactive XML to say what the model says."""
+        xml = self.truth.xml(guest.name, inactive=True)
+        spec = guest.spec
+        mac = xml.find("devices/interface/mac")
+        found = (xml.findtext("vcpu"), xml.findtext("memory"), mac.get("address") if mac is not None else None)
+        wanted = (str(spec.vcpus), str(spec.memory_kib), spec.mac)
+        if found != wanted:
+            message = f"'{guest.name}' was defined with (vcpu, memory, mac) {wanted}; its XML has {found}."
+            fail(self.record, "wrong-result", message, guest.name)

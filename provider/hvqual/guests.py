@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The guests of a case: avocado-vt VM objects that the case makes, owns and removes (decision 16).
+
+avocado-vt fixes ``vms`` when the cfg is parsed and destroys what it does not know, so no domain of ours is in ``vms``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, List, Optional
+
+import aexpect
+from avocado.core.exceptions import TestError, TestFail
+
+from provider.hvqual.domain_xml import Place, Spec
+from provider.hvqual.heartbeat import NETWORK, Observer
+from provider.hvqual.images import Image
+from provider.hvqual.params import Guests
+from provider.hvqual.record import Record
+from provider.hvqual.wait import WaitTimeoutError, until
+from provider.hvqual.witness import Witness
+
+ASK_TIMEOUT = 20
+MIB = 1024 * 1024
+
+
+class Guest:
+    """One VM: its model, the avocado-vt object that drives it, its witness."""
+
+    def __init__(self, spec: Spec, image: Image, place: Place, wanted: Guests) -> None:
+        """Describe the guest; nothing exists on the node yet."""
+        self.spec, self.image, self.place, self.wanted = spec, image, place, wanted
+        self.name = spec.name
+        self.vm: Any = None
+        self.observer: Optional[Observer] = None
+        self._witness: Optional[Witness] = None
+        self._session: Any = None
+        self.logins = 0
+
+    def join(self, vm: Any, observer: Observer, record: Record) -> None:
+        """Take the avocado-vt object and the observer of this guest, once it is defined."""
+        self.vm, self.observer = vm, observer
+        observer.watch(self.name, self.place.heartbeat)
+        self._witness = Witness(self, observer, record)
+
+    @property
+    def witness(self) -> Witness:
+        """The guest's witness."""
+        if self._witness is None:
+            message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
+            raise TestError(message)
+        return self._witness
+
+    def ask(self, command: str) -> str:
+        """
+        Return the output of *command* in the guest, over one ssh session that is made anew once when it broke.
+
+        TestFail when the guest does not answer or the command fails: a guest that is up answers.
+        """
+        for last in (False, True):
+            session = self._session or self._login()
+            self._session = session
+            try:
+                status, output = session.cmd_status_output(command, timeout=ASK_TIMEOUT)
+            except aexpect.ShellError as error:
+                self.hang_up()
+                if last:
+                    message = f"The guest '{self.name}' did not answer '{command}': {type(error).__name__}."
+                    raise TestFail(message) from None
+                continue
+            if status:
+                message = f"'{command}' failed in the guest '{self.name}' (status {status}): {output[-400:]!r}"
+                raise TestFail(message)
+            return str(output)
+        message = "unreachable"
+        raise AssertionError(message)
+
+    def hang_up(self) -> None:
+        """Close the session to the guest, if there is one."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _login(self) -> Any:
+        """Log in over ssh at the address from which the guest's heartbeats come."""
+        observer = self.observer
+        if observer is None:
+            message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
+            raise TestError(message)
+        try:
+            beats = until(
+                lambda: observer.beats(self.name, NETWORK), self.wanted.login_timeout, f"'{self.name}' on the network"
+            )
+        except WaitTimeoutError as error:
+            message = f"No packet of the guest '{self.name}' reached the host. {error}"
+            raise TestFail(message) from None
+        self.vm.address_cache[self.spec.mac] = beats[-1].address
+        self.logins += 1
+        return self.vm.wait_for_login(
+            timeout=self.wanted.login_timeout, username=self.image.login_user, password=self.image.password
+        )
+
+
+def specs(names: List[str], cpus: int, memory_kib: int, disk_folder: str, disk_mib: int) -> List[Spec]:
+    """Return the models of equal guests that share *cpus* and *memory_kib* of the node."""
+    count = len(names)
+    return [
+        Spec(
+            name=name,
+            uuid=str(uuid.uuid4()),
+            vcpus=max(1, cpus // count),
+            memory_kib=memory_kib // count // 2048 * 2048,
+            mac=f"52:54:00:{uuid.uuid4().hex[:2]}:{uuid.uuid4().hex[:2]}:{index:02x}",
+            disk=f"{disk_folder}/{name}.raw",
+            disk_mib=disk_mib,
+        )
+        for index, name in enumerate(names)
+    ]

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Heartbeats of guests, stamped on receipt outside the guests (decision 12: a guest's clock stops with the guest).
+
+Each guest sends a line each 0.1 s on two independent channels: a virtio-serial port (the guest runs) and UDP to its
+default gateway (the guest's network works). A line is ``HB<channel> <vm> <boot_id> <seq> <uptime in centiseconds>``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import selectors
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Dict, Iterator, List, Optional, Tuple
+
+PORT_NAME = "org.avocado-hvqual.witness.0"
+SERIAL, NETWORK = "HB1", "HB2"
+LINE = re.compile(rb"(HB[12]) (\S{1,64}) ([0-9a-f-]{36}) (\d{1,18}) (\d{1,18})")
+RECONNECT = 0.02
+LONGEST = 65536
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One heartbeat: when it was received (monotonic seconds of this host), and what the guest said of itself."""
+
+    at: float
+    boot_id: str
+    seq: int
+    uptime: float
+    address: str = ""
+
+
+@dataclass
+class Heard:
+    """All beats of one VM by channel, and the unix socket of its serial channel."""
+
+    path: str
+    beats: Dict[str, List[Beat]] = field(default_factory=lambda: {SERIAL: [], NETWORK: []})
+    socket: Optional[socket.socket] = None
+    rest: bytes = b""
+
+
+class Observer:
+    """One thread that listens to every guest of a test; a with-block, at whose end nothing listens any more."""
+
+    def __init__(self, address: str, port: int) -> None:
+        """Listen for UDP on *address* (the host's end of the guests' network) and *port*."""
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setblocking(False)
+        self._udp.bind((address, port))
+        self._vms: Dict[str, Heard] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._udp, selectors.EVENT_READ)
+        self._error: Optional[BaseException] = None
+        self._thread = threading.Thread(target=self._run, name="hvqual-observer", daemon=True)
+
+    def __enter__(self) -> Observer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        for heard in self._vms.values():
+            self._hang_up(heard)
+        self._selector.close()
+        self._udp.close()
+
+    def watch(self, vm: str, path: str) -> None:
+        """Hear the serial channel of *vm* at the unix socket *path* from now on, whenever it is there."""
+        with self._lock:
+            self._vms[vm] = Heard(path)
+
+    def beats(self, vm: str, channel: str, since: float = 0.0) -> List[Beat]:
+        """Return the beats of *vm* on *channel* received after *since*; RuntimeError when the observer itself is dead."""
+        if self._error or not self._thread.is_alive():
+            message = f"The observer of heartbeats is dead ({self._error}); nothing can be said of '{vm}'."
+            raise RuntimeError(message)
+        with self._lock:
+            return [beat for beat in self._vms[vm].beats[channel] if beat.at > since]
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._connect()
+                for key, _ in self._selector.select(RECONNECT):
+                    if key.fileobj is self._udp:
+                        self._hear_udp()
+                    else:
+                        self._hear_serial(self._vms[key.data])
+        except Exception as error:  # noqa: BLE001 - a dead observer must be told by `beats`, not by a silent thread
+            self._error = error
+
+    def _connect(self) -> None:
+        with self._lock:
+            waiting = [(vm, heard) for vm, heard in self._vms.items() if heard.socket is None]
+        for vm, heard in waiting:
+            channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            channel.setblocking(False)
+            if channel.connect_ex(heard.path):
+                channel.close()
+                continue
+            heard.socket, heard.rest = channel, b""
+            self._selector.register(channel, selectors.EVENT_READ, vm)
+
+    def _hang_up(self, heard: Heard) -> None:
+        if heard.socket is not None:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(heard.socket)
+            heard.socket.close()
+            heard.socket = None
+
+    def _hear_udp(self) -> None:
+        for data, (address, _) in self._datagrams():
+            self._store(data, NETWORK, address)
+
+    def _datagrams(self) -> Iterator[Tuple[bytes, Tuple[str, int]]]:
+        while True:
+            try:
+                yield self._udp.recvfrom(LONGEST)
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
+                    return
+                raise
+
+    def _hear_serial(self, heard: Heard) -> None:
+        try:
+            data = heard.socket.recv(LONGEST) if heard.socket else b""
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up(heard)
+            return
+        *lines, heard.rest = (heard.rest + data)[-LONGEST:].split(b"\n")
+        for line in lines:
+            self._store(line, SERIAL, "", heard)
+
+    def _store(self, line: bytes, channel: str, address: str, owner: Optional[Heard] = None) -> None:
+        """Keep *line* if it is a heartbeat; on a serial channel only its owner's beats count, whatever name they carry."""
+        found = LINE.search(line)
+        if not found or found[1].decode() != channel:
+            return
+        with self._lock:
+            heard = owner or self._vms.get(found[2].decode(errors="replace"))
+            if heard:
+                beat = Beat(time.monotonic(), found[3].decode(), int(found[4]), int(found[5]) / 100, address)
+                heard.beats[channel].append(beat)
+
+
+def free_socket_path(folder: str, vm: str) -> str:
+    """Return a path for the serial channel of *vm*; unix socket names are limited to 107 bytes."""
+    path = os.path.join(folder, f"{vm}.hb")
+    if len(path.encode()) > 107:  # noqa: PLR2004 - sizeof(sockaddr_un.sun_path) - 1
+        message = f"The socket path '{path}' is longer than the 107 bytes that Linux allows; use a shorter folder."
+        raise ValueError(message)
+    return path

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The QEMU process of a guest as the host's /proc shows it: the third witness beside libvirt and the guest."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Tuple
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """One QEMU process."""
+
+    pid: int
+    argv: Tuple[str, ...]
+    cgroups: str
+
+    def option(self, name: str) -> str:
+        """Return the value of the command-line option *name* ('' when it was not given)."""
+        return next((value for key, value in zip(self.argv, self.argv[1:]) if key == name), "")
+
+    @property
+    def vcpus(self) -> int:
+        """The CPUs that QEMU was told to present at start (-smp)."""
+        found = re.match(r"(?:cpus=)?(\d+)", self.option("-smp"))
+        return int(found[1]) if found else 0
+
+    @property
+    def memory_mib(self) -> int:
+        """The memory that QEMU was told to present at start, in MiB (-m size=...k or a bare number of MiB)."""
+        found = re.match(r"(?:size=)?(\d+)([kKmMgG]?)", self.option("-m"))
+        if not found:
+            return 0
+        return {"k": int(found[1]) // 1024, "g": int(found[1]) * 1024}.get(found[2].lower(), int(found[1]))
+
+
+def emulators(name: str) -> List[Emulator]:
+    """Return the live processes that run the guest *name*: whose -name option is it (libvirt: guest=NAME,...)."""
+    found = []
+    for folder in PROC.iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            argv = tuple((folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+            cgroups = (folder / "cgroup").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        process = Emulator(int(folder.name), argv, cgroups)
+        if process.option("-name").split(",")[0] in {name, f"guest={name}"}:
+            found.append(process)
+    return found
+
+
+def cgroup_folders(name: str) -> List[str]:
+    """Return the cgroup folders that libvirt made for the guest *name* and that are still there."""
+    escaped = name.replace("-", "\\x2d")
+    parts = re.compile(rf"(qemu-\d+-{re.escape(name)}|{re.escape(escaped)})(\.|$)")
+    return [
+        os.path.join(top, folder)
+        for top, folders, _ in os.walk("/sys/fs/cgroup")
+        for folder in folders
+        if parts.search(folder)
+    ]
+
+
+def started(pid: int) -> float:
+    """Return when the process was started, in monotonic seconds, exact to a clock tick (10 ms on Linux)."""
+    fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)

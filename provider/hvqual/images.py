@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guest image that a case starts, as its manifest describes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from avocado.core.exceptions import TestError
+
+
+@dataclass(frozen=True)
+class Image:
+    """A direct-kernel guest image: its files, its kernel's command line and how to log in."""
+
+    name: str
+    kernel: Path
+    initrd: Path
+    cmdline: str
+    prompt: str
+    login_user: str
+    min_memory_kib: int
+    password: str
+
+
+def load(home: str, name: str) -> Image:
+    """Return the image *name* below *home*; TestError with the command that builds it when it is not there or not whole."""
+    folder = Path(home) / name
+    mend = f"Build it with: avocado hvqual image build {name}"
+    try:
+        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        image = Image(
+            name=told["name"],
+            kernel=folder / told["kernel"],
+            initrd=folder / told["initrd"],
+            cmdline=told["cmdline"],
+            prompt=told["prompt"],
+            login_user=told["login_user"],
+            min_memory_kib=int(told["min_memory_kib"]),
+            password=(folder / "password").read_text(encoding="utf-8").strip(),
+        )
+    except FileNotFoundError as error:
+        message = f"There is no guest image '{name}': '{error.filename}' is missing. {mend}"
+        raise TestError(message) from None
+    except (KeyError, ValueError) as error:
+        message = f"{folder / 'manifest.json'}: is not a manifest of a guest image ({error!r}). {mend}"
+        raise TestError(message) from None
+    for file in (image.kernel, image.initrd):
+        if not file.is_file():
+            message = f"The guest image '{name}' has no '{file}'. {mend}"
+            raise TestError(message)
+    return image

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What libvirt says of a domain through libvirt-python: state with reason, XML, events in order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+from xml.etree import ElementTree
+
+import libvirt
+from avocado.core.exceptions import TestError
+
+STATES = {
+    "running": (libvirt.VIR_DOMAIN_RUNNING, "VIR_DOMAIN_RUNNING_"),
+    "paused": (libvirt.VIR_DOMAIN_PAUSED, "VIR_DOMAIN_PAUSED_"),
+    "shutdown": (libvirt.VIR_DOMAIN_SHUTDOWN, "VIR_DOMAIN_SHUTDOWN_"),
+    "shut off": (libvirt.VIR_DOMAIN_SHUTOFF, "VIR_DOMAIN_SHUTOFF_"),
+    "crashed": (libvirt.VIR_DOMAIN_CRASHED, "VIR_DOMAIN_CRASHED_"),
+    "pmsuspended": (libvirt.VIR_DOMAIN_PMSUSPENDED, "VIR_DOMAIN_PMSUSPENDED_"),
+}
+EVENTS = ("Defined", "Undefined", "Started", "Suspended", "Resumed", "Stopped", "Shutdown", "PMSuspended", "Crashed")
+
+
+def _names(prefix: str) -> Dict[int, str]:
+    """Return the names of libvirt's constants with *prefix* by their number."""
+    return {value: name[len(prefix) :].lower() for name, value in vars(libvirt).items() if name.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One lifecycle event of a domain: when it was received (monotonic seconds), and e.g. 'Started', 'booted'."""
+
+    at: float
+    domain: str
+    event: str
+    detail: str
+
+
+class Libvirt:
+    """A connection to the node's libvirtd that hears its events; a with-block."""
+
+    _loop_ready = False
+
+    def __init__(self, uri: str) -> None:
+        """Connect to *uri*; TestError with the command that mends it when libvirtd does not answer."""
+        if not Libvirt._loop_ready:
+            libvirt.virEventRegisterDefaultImpl()
+            libvirt.registerErrorHandler(lambda *_: None, None)
+            Libvirt._loop_ready = True
+        try:
+            self.connection = libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            message = f"libvirtd does not answer at '{uri}': {error}. Start it: systemctl start libvirtd"
+            raise TestError(message) from None
+        self._events: List[Event] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="hvqual-events", daemon=True)
+
+    def __enter__(self) -> Libvirt:
+        self._timer = libvirt.virEventAddTimeout(100, lambda *_: None, None)
+        self._id = self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(5)
+        libvirt.virEventRemoveTimeout(self._timer)
+        try:
+            self.connection.domainEventDeregisterAny(self._id)
+            self.connection.close()
+        except libvirt.libvirtError as error:
+            # libvirtd may have died under the test; the cases that need it have already said so.
+            self.lost = str(error)
+
+    def state(self, name: str) -> Tuple[str, str]:
+        """Return state and reason of the domain, for instance ('running', 'booted'); ('absent', '') when there is none."""
+        domain = self.lookup(name)
+        if domain is None:
+            return "absent", ""
+        number, reason = domain.state()
+        for state, (value, prefix) in STATES.items():
+            if value == number:
+                return state, _names(prefix).get(reason, f"reason {reason}")
+        return f"state {number}", f"reason {reason}"
+
+    def lookup(self, name: str) -> Any:
+        """Return the domain object of libvirt-python, None when libvirtd knows no such domain."""
+        try:
+            return self.connection.lookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+
+    def xml(self, name: str, inactive: bool = False) -> ElementTree.Element:
+        """Return the live XML of the domain, or the one of its next start."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
+        return ElementTree.fromstring(self.connection.lookupByName(name).XMLDesc(flags))  # noqa: S314 - from libvirtd
+
+    def events(self, name: str, since: float = 0.0) -> List[Event]:
+        """Return the lifecycle events of the domain received after *since*, in order."""
+        with self._lock:
+            return [event for event in self._events if event.domain == name and event.at > since]
+
+    def network_address(self, name: str) -> str:
+        """Return the host's own address in the virtual network *name*; TestError with the mend when it is not active."""
+        try:
+            network = self.connection.networkLookupByName(name)
+            active = network.isActive()
+        except libvirt.libvirtError as error:
+            message = f"libvirt has no network '{name}': {error}. Define and start it (virsh net-define, net-start)."
+            raise TestError(message) from None
+        address = ElementTree.fromstring(network.XMLDesc()).find("ip")  # noqa: S314 - from libvirtd
+        if not active or address is None:
+            message = f"The network '{name}' is {'without an address' if active else 'not active'}: virsh net-start {name}"
+            raise TestError(message)
+        return str(address.get("address"))
+
+    def bridge(self, network: str) -> str:
+        """Return the bridge of the virtual network."""
+        return str(self.connection.networkLookupByName(network).bridgeName())
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            libvirt.virEventRunDefaultImpl()
+
+    def _keep(self, _conn: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
+        at = time.monotonic()
+        kind = EVENTS[event] if event < len(EVENTS) else f"event {event}"
+        names = _names(f"VIR_DOMAIN_EVENT_{kind.upper()}_")
+        with self._lock:
+            self._events.append(Event(at, domain.name(), kind, names.get(detail, f"detail {detail}")))

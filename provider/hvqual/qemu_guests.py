@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests below libvirt: the same guests, started by avocado-vt's own QEMU VM object."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import socket
+import struct
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, List
+
+from avocado.core.exceptions import TestError
+from virttest import virt_vm
+
+from provider.hvqual import capability, host_process, images, marks
+from provider.hvqual.case import Case
+from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
+from provider.hvqual.guests import MIB, Guest, specs
+from provider.hvqual.heartbeat import PORT_NAME, Observer, free_socket_path
+from provider.hvqual.host_state import temporary_path, temporary_process
+from provider.hvqual.steps import fail
+from provider.hvqual.wait import WaitTimeoutError, until
+
+FOLDER = "/var/tmp"  # noqa: S108 - the guests' disks are large, carry our prefix and a random name, and are removed
+SIOCGIFADDR = 0x8915
+SETTLE = 10.0
+
+
+@dataclass(frozen=True)
+class QemuStand:
+    """The guests of a case below libvirt."""
+
+    guests: List[Guest]
+    case: Case[Any]
+
+
+@contextmanager
+def described(case: Case[Any]) -> Iterator[QemuStand]:
+    """Hold the case's guests ready to be started for the length of the block; at its end none runs and no file is left."""
+    wanted = case.wanted
+    image = images.load(wanted.image_home, wanted.image)
+    accelerator = capability.accelerator_of(wanted.qemu_binary, case.record)
+    room = capability.capacity(wanted.reserve_cpus, wanted.reserve_memory_mib, wanted.max_memory_mib)
+    names = [f"{marks.PREFIX}{case.token}-{number}" for number in range(1, wanted.vm_count + 1)]
+    with ExitStack() as stack:
+        observer = stack.enter_context(Observer(bridge_address(str(case.params["netdst"])), wanted.witness_port))
+        guests = []
+        for spec in specs(names, room.cpus, room.memory_kib, FOLDER, wanted.disk_mib):
+            console = str(Path(case.test.logdir) / f"serial-{spec.name}.log")
+            place = Place(accelerator, wanted.qemu_binary, "", console, free_socket_path("/run", spec.name), wanted.witness_port, case.token)
+            guest = Guest(spec, image, place, wanted)
+            for path in (spec.disk, place.heartbeat):
+                stack.enter_context(temporary_path(path))
+            with Path(spec.disk).open("xb") as disk:
+                os.truncate(disk.fileno(), spec.disk_mib * MIB)
+            params = _params(case, guest)
+            guest.join(case.env.create_vm("qemu", None, spec.name, params, case.test.bindir), observer, case.record)
+            stack.callback(case.env.unregister_vm, spec.name)
+            stack.enter_context(temporary_process(f"-name {spec.name}", lambda name=spec.name: _pids(name)))
+            stack.callback(_off, guest)
+            guests.append(guest)
+        yield QemuStand(guests, case)
+
+
+def start(guest: Guest, stand: QemuStand) -> str:
+    """Start QEMU; observe guest_ready (s) from the start of the QEMU process, without avocado-vt's own preparation."""
+    record = stand.case.record
+    with record.step(f"start {guest.name}"):
+        called = time.monotonic()
+        try:
+            guest.vm.create()
+        except virt_vm.VMError as error:
+            fail(record, "operation-refused", f"QEMU did not start '{guest.name}': {error}", guest.name)
+        began = _one_process(guest, stand)
+        beat = guest.witness.ready(called, guest.wanted.ready_timeout)
+        record.observe("guest_ready", beat.at - began, "s", guest.name)
+    return beat.boot_id
+
+
+def destroy(guest: Guest, stand: QemuStand) -> None:
+    """Pull the guest's power; expect its QEMU gone."""
+    with stand.case.record.step(f"destroy {guest.name}"):
+        _off(guest)
+        try:
+            until(lambda: not host_process.emulators(guest.name), SETTLE, f"QEMU of '{guest.name}' to go")
+        except WaitTimeoutError as error:
+            fail(stand.case.record, "leftover", f"The guest was destroyed, but not its QEMU. {error}", guest.name)
+
+
+def bridge_address(bridge: str) -> str:
+    """Return the IPv4 address of the host on *bridge*; TestError with the mend when there is none."""
+    request = struct.pack("256s", bridge.encode()[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            return socket.inet_ntoa(fcntl.ioctl(any_socket.fileno(), SIOCGIFADDR, request)[20:24])
+        except OSError as error:
+            message = f"The bridge '{bridge}' has no address ({error}). Start libvirt's default network, or give another by netdst."
+            raise TestError(message) from None
+
+
+def _pids(name: str) -> List[int]:
+    return [process.pid for process in host_process.emulators(name)]
+
+
+def _off(guest: Guest) -> None:
+    """Stop the guest if it runs, through avocado-vt."""
+    guest.hang_up()
+    if guest.vm.is_alive():
+        guest.vm.destroy(gracefully=False)
+
+
+def _one_process(guest: Guest, stand: QemuStand) -> float:
+    """Expect exactly one QEMU of the guest as it was asked for; return when it was started (monotonic seconds)."""
+    found = host_process.emulators(guest.name)
+    wanted = (guest.spec.vcpus, guest.spec.memory_kib // 1024)
+    if len(found) != 1 or (found[0].vcpus, found[0].memory_mib) != wanted:
+        seen = [(process.pid, process.vcpus, process.memory_mib) for process in found]
+        message = f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
+        fail(stand.case.record, "wrong-result", message, guest.name)
+    return host_process.started(found[0].pid)
+
+
+def _params(case: Case[Any], guest: Guest) -> Any:
+    """Return the parameters from which avocado-vt makes the QEMU command line of the guest."""
+    spec, place, image = guest.spec, guest.place, guest.image
+    params = case.params.copy()
+    tcg = place.accelerator == "tcg"
+    params.update(
+        {
+            "qemu_binary": _wrapper(case, place.emulator),
+            "vm_accelerator": place.accelerator,
+            "enable_kvm": "no" if tcg else "yes",
+            "auto_cpu_model": "no",
+            "cpu_model": TCG_MODEL if tcg else "host",
+            "smp": str(spec.vcpus),
+            "vcpu_maxcpus": str(spec.vcpus),
+            "mem": str(spec.memory_kib // 1024),
+            "kernel": str(image.kernel),
+            "initrd": str(image.initrd),
+            "kernel_params": kernel_cmdline(image, spec, place),
+            "images": "disk1",
+            "image_name": spec.disk[: -len(".raw")],
+            "image_format": "raw",
+            "drive_format": "virtio",
+            "drive_cache": "none",
+            "cdroms": "",
+            "nics": "nic1",
+            "nic_model": "virtio",
+            "mac_nic1": spec.mac,
+            "display": "none",
+            "vga": "none",
+            "usbs": "",
+            "shell_prompt": image.prompt,
+            "extra_params": (
+                f"-device virtio-serial-pci,id=hvserial -chardev socket,id=hvhb,path={place.heartbeat},server=on,wait=off "
+                f"-device virtserialport,bus=hvserial.0,chardev=hvhb,name={PORT_NAME}"
+            ),
+        },
+    )
+    return params
+
+
+def _wrapper(case: Case[Any], qemu: str) -> str:
+    """
+    Return a command that is QEMU, but understands how avocado-vt 113 asks it about machine types.
+
+    avocado-vt pipes ``echo -e quit`` into the monitor; dash's echo knows no -e, so QEMU gets "-e quit", does not quit,
+    and each VM costs 10 s (seen with Debian 12's /bin/sh).
+    """
+    path = Path(case.test.logdir) / "qemu"
+    if not path.exists():
+        real = shlex.quote(qemu)
+        path.write_text(
+            "#!/bin/sh\n"
+            'case "$*" in\n'
+            f'"-monitor stdio -nodefaults -nographic -S") sed "s/^-e //" | {real} "$@" ;;\n'
+            f'*) exec {real} "$@" ;;\n'
+            "esac\n",
+            encoding="utf-8",
+        )
+        path.chmod(0o755)
+    return str(path)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Steps that need no particular backend: let a guest live, and hold what it sees against what it was given."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Dict, NoReturn
+
+from avocado.core.exceptions import TestFail
+
+from provider.hvqual.wait import until
+
+if TYPE_CHECKING:
+    from provider.hvqual.domain_xml import Spec
+    from provider.hvqual.guests import Guest
+    from provider.hvqual.record import Record
+
+SECTOR = 512
+# A guest's MemTotal lacks the kernel's own text, page tables and the firmware's part: about a tenth of a small guest.
+LEAST_MEMORY = 0.85
+
+
+def fail(record: Record, what: str, message: str, vm: str) -> NoReturn:
+    """Write the problem down by its kind and end the test as a failure of the product."""
+    record.problem(what, message, vm)
+    raise TestFail(message)
+
+
+def hold(guest: Guest, record: Record) -> None:
+    """Let the guest live for a while; what it does meanwhile is what the witness is asked about."""
+    with record.step(f"hold {guest.name}"):
+        pass_time(guest.wanted.hold)
+
+
+def matches_model(guest: Guest, record: Record) -> None:
+    """Observe guest_matches: the guest sees the CPUs, memory, disk and network interface that it was given."""
+    difference = matches(guest.spec, guest.witness.report())
+    record.observe("guest_matches", not difference, "bool", guest.name)
+    if difference:
+        fail(record, "wrong-result", difference, guest.name)
+
+
+def matches(spec: Spec, told: Dict[str, str]) -> str:
+    """Return '' when the guest sees what *spec* gives it, else one sentence with every difference."""
+    wrong = []
+    if told["cpus_online"] != str(spec.vcpus):
+        wrong.append(f"{told['cpus_online']} CPUs instead of {spec.vcpus}")
+    if not LEAST_MEMORY * spec.memory_kib <= int(told["memory_kib"]) <= spec.memory_kib:
+        wrong.append(f"{told['memory_kib']} KiB of memory of {spec.memory_kib}")
+    if f"vda:{spec.disk_mib * 1024 * 1024 // SECTOR}" not in told["disks"].split():
+        wrong.append(f"disks '{told['disks']}' without a vda of {spec.disk_mib} MiB")
+    if spec.mac not in told["nics"]:
+        wrong.append(f"network interfaces '{told['nics']}' without {spec.mac}")
+    return f"The guest sees {', '.join(wrong)}." if wrong else ""
+
+
+def pass_time(seconds: float) -> None:
+    """Let *seconds* pass: the one wait whose end is a time and not an event."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, seconds + 1, f"{seconds:g} s to pass")

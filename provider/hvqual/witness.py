@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The guest's truth: that it ran without a break, did not reboot, and kept what it held in memory and on disk.
+
+Asked twice over independent ways: heartbeats that are stamped outside the guest, and canaries whose checksums were
+told to the host before (DESIGN of the witness: docs/decisions).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Optional, Protocol
+
+from avocado.core.exceptions import TestError, TestFail
+
+from provider.hvqual.heartbeat import NETWORK, SERIAL, Beat, Observer
+from provider.hvqual.record import Record
+from provider.hvqual.wait import WaitTimeoutError, until
+
+ARMED_KEYS = ("boot_id", "ram_sha256", "disk_sha256")
+REPORT_KEYS = (*ARMED_KEYS, "cpus_online", "memory_kib", "disks", "nics", "kernel", "uptime_s", "panics")
+
+
+class Asked(Protocol):
+    """A guest that answers commands (guests.Guest)."""
+
+    name: str
+
+    def ask(self, command: str) -> str:
+        """Return the output of *command* in the guest."""
+
+
+@dataclass(frozen=True)
+class Armed:
+    """What the guest said when the canaries were laid."""
+
+    boot_id: str
+    ram_sha256: str
+    disk_sha256: str
+
+
+def facts(text: str, keys: "tuple[str, ...]") -> Dict[str, str]:
+    """Return the key=value lines of *text*; TestError when the guest left one out (no answer is no good answer)."""
+    pairs = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
+    missing = [key for key in keys if not pairs.get(key)]
+    if missing:
+        message = f"The guest's witness did not tell {', '.join(missing)}; it said: {text[-400:]!r}"
+        raise TestError(message)
+    return pairs
+
+
+def longest_gap(beats: List[Beat], start: float, end: float) -> float:
+    """Return the longest silence in seconds between *start* and *end*, both edges counted: no beat at all is one gap."""
+    stamps = [start, *[beat.at for beat in beats if start <= beat.at <= end], end]
+    return max(later - earlier for earlier, later in zip(stamps, stamps[1:]))
+
+
+class Witness:
+    """What one guest is held to, from `arm` on."""
+
+    def __init__(self, guest: Asked, observer: Observer, record: Record) -> None:
+        """Watch *guest* through *observer* and write what is seen to *record*."""
+        self.guest, self.observer, self.record = guest, observer, record
+        self.armed: Optional[Armed] = None
+
+    def ready(self, since: float, timeout: float, other_than: str = "") -> Beat:
+        """
+        Return the first serial beat after *since*, of a boot other than *other_than*: the guest's userspace runs.
+
+        TestFail when there is none in *timeout* seconds: a guest that does not come up is the product's failure.
+        """
+
+        def first() -> Optional[Beat]:
+            beats = self.observer.beats(self.guest.name, SERIAL, since)
+            return next((beat for beat in beats if beat.boot_id != other_than), None)
+
+        try:
+            return until(first, timeout, f"a heartbeat of '{self.guest.name}'", interval=0.01)
+        except WaitTimeoutError as error:
+            message = f"The guest did not become ready. {error} Its console is in the evidence."
+            self.record.problem("vm-lost", message, self.guest.name)
+            raise TestFail(message) from None
+
+    def arm(self) -> Armed:
+        """Lay the canaries and keep their checksums on the host's side."""
+        told = facts(self.guest.ask("hv-witness arm"), ARMED_KEYS)
+        self.armed = Armed(*(told[key] for key in ARMED_KEYS))
+        return self.armed
+
+    @contextmanager
+    def watching(self, record_gaps: bool = True) -> Iterator[None]:
+        """
+        Hold the guest to a life without break for the length of the block and the check after it.
+
+        Observed at the end: heartbeat_gap, network_gap (s), boot_id_changes, ram_canary, disk_canary, guest_panics.
+        The gaps run until after the check, for a guest that freezes at the end of the block answers late, not never.
+        """
+        if self.armed is None:
+            message = "The witness was not armed before it was asked to watch; this is a fault of the test."
+            raise TestError(message)
+        start = time.monotonic()
+        yield
+        self.check()
+        if record_gaps:
+            self._observe_gaps(start, time.monotonic())
+
+    def report(self) -> Dict[str, str]:
+        """Return what the guest says of itself now, by the keys of REPORT_KEYS."""
+        return facts(self.guest.ask("hv-witness report"), REPORT_KEYS)
+
+    def check(self) -> Dict[str, str]:
+        """Ask the guest for its canaries and observe boot_id_changes, ram_canary, disk_canary and guest_panics."""
+        armed = self.armed
+        if armed is None:
+            message = "The witness was not armed before it was checked; this is a fault of the test."
+            raise TestError(message)
+        told = self.report()
+        observe, vm = self.record.observe, self.guest.name
+        observe("boot_id_changes", int(told["boot_id"] != armed.boot_id), "count", vm)
+        observe("ram_canary", told["ram_sha256"] == armed.ram_sha256, "bool", vm)
+        observe("disk_canary", told["disk_sha256"] == armed.disk_sha256 != "none", "bool", vm)
+        observe("guest_panics", int(told["panics"]), "count", vm)
+        return told
+
+    def silence(self) -> Optional[float]:
+        """Return the monotonic time of the last beat heard on the serial channel, None when there was none."""
+        beats = self.observer.beats(self.guest.name, SERIAL)
+        return beats[-1].at if beats else None
+
+    def _observe_gaps(self, start: float, end: float) -> None:
+        vm = self.guest.name
+        for channel, name in ((SERIAL, "heartbeat_gap"), (NETWORK, "network_gap")):
+            beats = self.observer.beats(vm, channel)
+            self.record.observe(name, longest_gap(beats, start, end), "s", vm)
+            changes = {beat.boot_id for beat in beats if start <= beat.at <= end} - {self.armed.boot_id if self.armed else ""}
+            self.record.observe("boot_id_changes", len(changes), "count", vm)

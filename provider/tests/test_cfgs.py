@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every leaf of every cfg, parsed by virttest's own parser: id, type, owed observations, parameters, names."""
+
+import ast
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from virttest import bootstrap, cartesian_config
+from virttest.utils_params import Params
+
+from provider.hvqual.params import Guests, Identity, Reader
+
+pytestmark = pytest.mark.contract
+ROOT = Path(__file__).resolve().parents[2]
+TREES = ("generic", "libvirt", "qemu")
+ID = re.compile(r"hvqual(\.[a-z0-9_]+){2,5}")
+LABEL = re.compile(r"^\s*- @?([\w.]+):", re.MULTILINE)
+
+
+def parsed(tree):
+    """Return the leaves of a tree, as avocado-vt's generated subtests.cfg holds them."""
+    text = StringIO("variants subtest:\n")
+    text.seek(0, 2)
+    bootstrap.write_subtests_files([("hvqual-test", str(path)) for path in sorted((ROOT / tree).rglob("*.cfg"))], text)
+    parser = cartesian_config.Parser()
+    parser.parse_string(text.getvalue())
+    return [Params(leaf) for leaf in parser.get_dicts()]
+
+
+LEAVES = [(tree, leaf) for tree in TREES for leaf in parsed(tree)]
+
+
+def module_of(tree, leaf):
+    """Return the test file of a leaf."""
+    return ROOT / tree / "tests/src/hvqual" / f"{leaf['type']}.py"
+
+
+def own_settings(path):
+    """Return the dataclass that the test file gives to `case` as its own parameters."""
+    space = {}
+    exec(compile(path.read_text(), str(path), "exec"), space)  # noqa: S102 - our own file, as avocado-vt loads it
+    call = next(n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and ast.unparse(n.func) == "case")
+    return space[ast.unparse(call.args[3])]
+
+
+@pytest.mark.parametrize(("tree", "leaf"), LEAVES, ids=[f"{tree}-{leaf['name']}" for tree, leaf in LEAVES])
+@pytest.mark.parametrize("profile", ["smoke", "lab", "nightly", "production"])
+def test_leaf_is_whole(tree, leaf, profile):
+    """A leaf names an id, a test file of its tree, and parameters that its test accepts under each profile."""
+    params = leaf.copy()
+    params["hv_profile"] = profile
+    reader = Reader(params)
+    identity, guests = reader.read(Identity), reader.read(Guests)
+    reader.read(own_settings(module_of(tree, leaf)))
+    limits = reader.limits()
+    reader.close()
+    assert ID.fullmatch(identity.id), identity.id
+    assert identity.id.split(".")[1] == identity.category
+    assert identity.observations, "a case that owes nothing cannot fail by silence"
+    assert set(limits) <= set(identity.observations), "a limit on what is not owed"
+    assert guests.vm_count >= 1
+    assert leaf["vms"] == ""
+    assert leaf["start_vm"] == "no"
+
+
+def test_something_is_parsed():
+    """An empty tree would make every test of leaves pass."""
+    assert {tree for tree, _ in LEAVES} == set(TREES)
+
+
+def test_keys_are_unique():
+    """No two leaves of one vt-type have the same case key; a generic leaf counts under both."""
+    keys = []
+    for tree, leaf in LEAVES:
+        reader = Reader(leaf)
+        identity = reader.read(Identity)
+        keys += [identity.key(kind) for kind in (("libvirt", "qemu") if tree == "generic" else (tree,))]
+    assert sorted(keys) == sorted(set(keys))
+
+
+def test_under_a_thousand_variants():
+    """Listing stays fast only while local matrices loop inside a case (decision 14)."""
+    assert len(LEAVES) < 1000
+
+
+def test_stems_are_unique():
+    """avocado-vt finds a module by its bare file name, in an order that changes between runs."""
+    stems = [path.stem for tree in TREES for path in (ROOT / tree).rglob("*.py")]
+    assert sorted(stems) == sorted(set(stems))
+    assert not [stem for stem in stems if stem in sys.stdlib_module_names]
+
+
+def test_trees_are_no_packages():
+    """With an __init__.py the tree 'libvirt' would shadow libvirt-python."""
+    assert not [path for tree in TREES for path in (ROOT / tree).rglob("__init__.py")]
+
+
+def test_blocks_are_synced():
+    """The copied blocks equal their masters in provider/cfg."""
+    done = subprocess.run([sys.executable, str(ROOT / "scripts/sync-cfg"), "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_labels_collide_with_no_packaged_label():
+    """A label that the packaged cfgs use too would be selected by their filters."""
+    shared = Path(bootstrap.__file__).parent
+    packaged = {
+        label
+        for path in [*shared.glob("shared/cfg/**/*.cfg"), *shared.glob("backends/*/cfg/*.cfg")]
+        for label in LABEL.findall(path.read_text(errors="replace"))
+    }
+    ours = {label for tree in TREES for path in (ROOT / tree).rglob("*.cfg") for label in LABEL.findall(path.read_text())}
+    assert len(packaged) > 100
+    assert not ours & packaged

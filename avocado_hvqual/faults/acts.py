@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What can happen to a guest or its host behind a test's back; each act undoes itself or is undone with the guest.
+
+Only guests with our name prefix are touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Callable, Dict, List
+
+from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.wait import until
+
+PREFIX = "hvq-"
+FREEZE = 3.0
+KMSG = Path("/dev/kmsg")
+
+
+def virsh(*arguments: str) -> str:
+    """Return what the real virsh answers (the one that a lie stands before is told by HVQUAL_REAL_VIRSH)."""
+    program = os.environ.get("HVQUAL_REAL_VIRSH") or shutil.which("virsh") or "virsh"
+    done = subprocess.run([program, "-q", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        message = f"'virsh {' '.join(arguments)}' failed while a fault was seeded: {done.stderr.strip()}"
+        raise HvqualError(message)
+    return done.stdout
+
+
+def guests() -> List[str]:
+    """Return the running guests of ours."""
+    found = [name for name in virsh("list", "--name").split() if name.startswith(PREFIX)]
+    if not found:
+        message = "There is no running guest of ours to seed a fault in."
+        raise HvqualError(message)
+    return found
+
+
+def _pids(name: str) -> List[int]:
+    """Return the processes that run the guest *name*."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                argv = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if any(part.startswith(f"guest={name},".encode()) for part in argv):
+                found.append(int(folder.name))
+    return found
+
+
+def _pass(seconds: float) -> None:
+    """Let the time pass that the fault lasts."""
+    import time  # noqa: PLC0415 - the only use in this file
+
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, seconds + 1, "the fault to last")
+
+
+def freeze() -> None:
+    """Stop the QEMU process for 3 s: the guest's virtual CPUs do not run, its clocks may."""
+    pids = [pid for name in guests() for pid in _pids(name)]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        _pass(FREEZE)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def stop_cont() -> None:
+    """Stop the guest through its monitor for 3 s, which libvirt is not asked for."""
+    for name in guests():
+        virsh("qemu-monitor-command", name, json.dumps({"execute": "stop"}))
+    _pass(FREEZE)
+    for name in guests():
+        virsh("qemu-monitor-command", name, json.dumps({"execute": "cont"}))
+
+
+def reboot() -> None:
+    """Reset the guest through its monitor."""
+    for name in guests():
+        virsh("qemu-monitor-command", name, json.dumps({"execute": "system_reset"}))
+
+
+def link_down() -> None:
+    """Pull the guest's network cable for 3 s, in QEMU."""
+    for up in (False, True):
+        for name in guests():
+            order = {"execute": "set_link", "arguments": {"name": "net0", "up": up}}
+            virsh("qemu-monitor-command", name, json.dumps(order))
+        if not up:
+            _pass(FREEZE)
+
+
+def _flip(what: str) -> None:
+    """Flip one byte of a canary, by the guest agent: the test's own session is not involved."""
+    for name in guests():
+        arguments = {"path": "/usr/sbin/hv-witness", "arg": ["flip", what], "capture-output": True}
+        started = virsh("qemu-agent-command", name, json.dumps({"execute": "guest-exec", "arguments": arguments}))
+        pid = json.loads(started)["return"]["pid"]
+        asked = json.dumps({"execute": "guest-exec-status", "arguments": {"pid": pid}})
+        ended = until(lambda name=name, asked=asked: _ended(name, asked), 20, f"'hv-witness flip {what}' in '{name}'")  # type: ignore[misc]
+        if ended.get("exitcode") != 0:
+            message = f"'hv-witness flip {what}' failed in '{name}': {ended}"
+            raise HvqualError(message)
+
+
+def _ended(name: str, asked: str) -> "Dict[str, object]":
+    """Return the status of a process in the guest once it has ended, else an empty one."""
+    status: Dict[str, object] = json.loads(virsh("qemu-agent-command", name, asked))["return"]
+    return status if status.get("exited") else {}
+
+
+def soft_lockup() -> None:
+    """Write the line of a soft lockup to the host's kernel log."""
+    with KMSG.open("w", encoding="ascii") as log:
+        log.write("<0>watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [hvqual-seeded:1]\n")
+
+
+ACTS: Dict[str, Callable[[], None]] = {
+    "freeze": freeze,
+    "stop-cont": stop_cont,
+    "reboot": reboot,
+    "flip-ram": lambda: _flip("ram"),
+    "flip-disk": lambda: _flip("disk"),
+    "link-down": link_down,
+    "soft-lockup": soft_lockup,
+}

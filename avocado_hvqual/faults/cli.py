@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``avocado hvqual fault list | seed NAME -- COMMAND``: would the suite notice?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.faults import registry, seed
+
+
+def add_parser(subparsers: Any) -> None:  # noqa: ANN401 - argparse has no public type for it
+    """Add the verb ``fault``."""
+    parser = subparsers.add_parser("fault", help="run a command with a seeded fault, to see that it is noticed")
+    verbs = parser.add_subparsers(dest="fault_verb", required=True)
+    verbs.add_parser("list", help="name every fault, whom it hits and what must be found")
+    under = verbs.add_parser("seed", help="run a command with a fault seeded")
+    under.add_argument("name")
+    under.add_argument("--results", type=Path, required=True, help="the folder below which the command's tests write their results")
+    under.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command, for instance avocado run ...")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status of ``seed`` is the command's."""
+    if args.fault_verb == "list":
+        for fault in registry.FAULTS:
+            sys.stdout.write(f"{fault.name:24} {fault.severity:9} {', '.join(fault.use_cases)}\n")
+        return 0
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        message = "No command was given. Write it after --, for instance: avocado hvqual fault seed NAME --results DIR -- avocado run ..."
+        raise HvqualError(message)
+    try:
+        fault = registry.by_name(args.name)
+    except KeyError as error:
+        raise HvqualError(error.args[0]) from None
+    return seed.run_under(fault, command, args.results)

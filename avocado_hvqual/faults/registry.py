@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every fault that can be seeded, written out: what lies or happens, and the finding that must come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+START = "hvqual.lifecycle.start"
+SHUTDOWN = "hvqual.lifecycle.shutdown"
+DESTROY = "hvqual.lifecycle.destroy"
+SAVE_RESTORE = "hvqual.lifecycle.save_restore"
+START_TIME = "hvqual.cloud.sla.start_time"
+WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    One fault: either a virsh that lies, or something that happens behind the test's back when a step begins.
+
+    *lie* is a virsh verb that reports success and does nothing; with *delay* it does its work, but so many seconds late.
+    *act* is the name of an action in `acts`, done when the first step that starts with *step* begins.
+    *caught* is a regular expression that the message of the finding must match.
+    """
+
+    name: str
+    use_cases: Tuple[str, ...]
+    caught: str
+    severity: str
+    lie: str = ""
+    delay: int = 0
+    act: str = ""
+    step: str = "hold"
+
+
+FAULTS = (
+    Fault("start-does-nothing", (START, START_TIME), r"should be running .* libvirt says shut off", "major", lie="start"),
+    Fault("shutdown-does-nothing", (SHUTDOWN,), r"shutdown was accepted, but the guest is running", "major", lie="shutdown"),
+    Fault("destroy-does-nothing", (DESTROY,), r"should be shut off .* libvirt says running", "major", lie="destroy"),
+    Fault("save-does-nothing", (SAVE_RESTORE,), r"should be shut off .* libvirt says running", "major", lie="save"),
+    Fault("restore-does-nothing", (SAVE_RESTORE,), r"should be running .* libvirt says shut off", "major", lie="restore"),
+    Fault("guest-reboots", WATCHED, r"boot_id_changes", "critical", act="reboot"),
+    Fault("memory-flips", WATCHED, r"ram_canary", "critical", act="flip-ram"),
+    Fault("disk-flips", WATCHED, r"disk_canary", "critical", act="flip-disk"),
+    Fault("guest-freezes", WATCHED, r"heartbeat_gap", "major", act="freeze"),
+    Fault("guest-is-stopped", WATCHED, r"heartbeat_gap", "major", act="stop-cont"),
+    Fault("link-goes-down", WATCHED, r"network_gap", "major", act="link-down"),
+    Fault("start-takes-11-s", (START_TIME,), r"guest_ready", "critical", lie="start", delay=11),
+    Fault("host-soft-lockup", WATCHED, r"soft lockup", "critical", act="soft-lockup"),
+)
+
+
+def by_name(name: str) -> Fault:
+    """Return the fault called *name*; KeyError with all names when there is none."""
+    for fault in FAULTS:
+        if fault.name == name:
+            return fault
+    message = f"There is no fault '{name}'; there are: {', '.join(fault.name for fault in FAULTS)}."
+    raise KeyError(message)

@@ -39,7 +39,7 @@ VERBS = {
 }
 
 
-class HvqualCommand(CLICmd):  # type: ignore[misc]
+class HvqualCommand(CLICmd):
     """The subcommand `hvqual` of avocado."""
 
     name = "hvqual"

@@ -8,7 +8,7 @@ from avocado.core.plugin_interfaces import Init
 from avocado_hvqual.registration import register_at_start
 
 
-class HvqualInit(Init):  # type: ignore[misc]
+class HvqualInit(Init):
     """Registers the provider; registers no setting, so that `avocado config` is what it would be without us."""
 
     name = "hvqual-init"

@@ -10,7 +10,7 @@ from avocado.core.plugin_interfaces import Settings
 VARIABLE = "HVQUAL_AVOCADO_CONF"
 
 
-class HvqualSettings(Settings):  # type: ignore[misc]
+class HvqualSettings(Settings):
     """
     Adds the file that the environment variable HVQUAL_AVOCADO_CONF names, after the system's files and before the user's own.
 

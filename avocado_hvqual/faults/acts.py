@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable
 
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.wait import until
@@ -33,7 +33,7 @@ def virsh(*arguments: str) -> str:
     return done.stdout
 
 
-def guests() -> List[str]:
+def guests() -> list[str]:
     """Return the running guests of ours."""
     found = [name for name in virsh("list", "--name").split() if name.startswith(PREFIX)]
     if not found:
@@ -42,7 +42,7 @@ def guests() -> List[str]:
     return found
 
 
-def _pids(name: str) -> List[int]:
+def _pids(name: str) -> list[int]:
     """Return the processes that run the guest *name*."""
     found = []
     for folder in Path("/proc").iterdir():
@@ -58,7 +58,7 @@ def _pids(name: str) -> List[int]:
 
 def _pass(seconds: float) -> None:
     """Let the time pass that the fault lasts."""
-    import time  # noqa: PLC0415 - the only use in this file
+    import time
 
     end = time.monotonic() + seconds
     until(lambda: time.monotonic() >= end, seconds + 1, "the fault to last")
@@ -114,9 +114,9 @@ def _flip(what: str) -> None:
             raise HvqualError(message)
 
 
-def _ended(name: str, asked: str) -> "Dict[str, object]":
+def _ended(name: str, asked: str) -> dict[str, object]:
     """Return the status of a process in the guest once it has ended, else an empty one."""
-    status: Dict[str, object] = json.loads(virsh("qemu-agent-command", name, asked))["return"]
+    status: dict[str, object] = json.loads(virsh("qemu-agent-command", name, asked))["return"]
     return status if status.get("exited") else {}
 
 
@@ -126,7 +126,7 @@ def soft_lockup() -> None:
         log.write("<0>watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [hvqual-seeded:1]\n")
 
 
-ACTS: Dict[str, Callable[[], None]] = {
+ACTS: dict[str, Callable[[], None]] = {
     "freeze": freeze,
     "stop-cont": stop_cont,
     "reboot": reboot,

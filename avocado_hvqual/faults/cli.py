@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``avocado hvqual fault list | seed NAME -- COMMAND``: would the suite notice?"""
+"""The verb ``avocado hvqual fault list | seed NAME -- COMMAND``, which asks whether the suite would notice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults import registry, seed
 
 
-def add_parser(subparsers: Any) -> None:  # noqa: ANN401 - argparse has no public type for it
+def add_parser(subparsers: Any) -> None:
     """Add the verb ``fault``."""
     parser = subparsers.add_parser("fault", help="run a command with a seeded fault, to see that it is noticed")
     verbs = parser.add_subparsers(dest="fault_verb", required=True)
     verbs.add_parser("list", help="name every fault, whom it hits and what must be found")
     under = verbs.add_parser("seed", help="run a command with a fault seeded")
     under.add_argument("name")
-    under.add_argument("--results", type=Path, required=True, help="the folder below which the command's tests write their results")
+    under.add_argument(
+        "--results", type=Path, required=True, help="the folder below which the command's tests write their results"
+    )
     under.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command, for instance avocado run ...")
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
 
 START = "hvqual.lifecycle.start"
 SHUTDOWN = "hvqual.lifecycle.shutdown"
@@ -25,7 +24,7 @@ class Fault:
     """
 
     name: str
-    use_cases: Tuple[str, ...]
+    use_cases: tuple[str, ...]
     caught: str
     severity: str
     lie: str = ""
@@ -35,11 +34,21 @@ class Fault:
 
 
 FAULTS = (
-    Fault("start-does-nothing", (START, START_TIME), r"should be running .* libvirt says shut off", "major", lie="start"),
-    Fault("shutdown-does-nothing", (SHUTDOWN,), r"shutdown was accepted, but the guest is running", "major", lie="shutdown"),
+    Fault(
+        "start-does-nothing", (START, START_TIME), r"should be running .* libvirt says shut off", "major", lie="start"
+    ),
+    Fault(
+        "shutdown-does-nothing",
+        (SHUTDOWN,),
+        r"shutdown was accepted, but the guest is running",
+        "major",
+        lie="shutdown",
+    ),
     Fault("destroy-does-nothing", (DESTROY,), r"should be shut off .* libvirt says running", "major", lie="destroy"),
     Fault("save-does-nothing", (SAVE_RESTORE,), r"should be shut off .* libvirt says running", "major", lie="save"),
-    Fault("restore-does-nothing", (SAVE_RESTORE,), r"should be running .* libvirt says shut off", "major", lie="restore"),
+    Fault(
+        "restore-does-nothing", (SAVE_RESTORE,), r"should be running .* libvirt says shut off", "major", lie="restore"
+    ),
     Fault("guest-reboots", WATCHED, r"boot_id_changes", "critical", act="reboot"),
     Fault("memory-flips", WATCHED, r"ram_canary", "critical", act="flip-ram"),
     Fault("disk-flips", WATCHED, r"disk_canary", "critical", act="flip-disk"),

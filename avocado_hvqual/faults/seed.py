@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Set
+from typing import Optional
 
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults.acts import ACTS
@@ -60,14 +60,14 @@ class Follower(threading.Thread):
                 return
 
     def _begun(self) -> bool:
-        seen: Set[str] = set()
+        seen: set[str] = set()
         for path in self.folder.rglob("observations.jsonl"):
             if path.stat().st_mtime >= self.since:
                 seen.update(_steps(path))
         return any(name.startswith(self.fault.step) for name in seen)
 
 
-def _steps(path: Path) -> Set[str]:
+def _steps(path: Path) -> set[str]:
     """Return the names of the steps that have begun."""
     found = set()
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -76,7 +76,7 @@ def _steps(path: Path) -> Set[str]:
     return found
 
 
-def environment(fault: Fault, folder: Path) -> Dict[str, str]:
+def environment(fault: Fault, folder: Path) -> dict[str, str]:
     """Return the environment of a command under *fault*, with a lying virsh in *folder* where the fault is a lie."""
     real = shutil.which("virsh")
     if not real:
@@ -91,7 +91,7 @@ def environment(fault: Fault, folder: Path) -> Dict[str, str]:
     return changed
 
 
-def run_under(fault: Fault, command: List[str], results: Path) -> int:
+def run_under(fault: Fault, command: list[str], results: Path) -> int:
     """
     Run *command* with *fault* seeded and return its exit status; tests write their observations below *results*.
 
@@ -106,6 +106,8 @@ def run_under(fault: Fault, command: List[str], results: Path) -> int:
             follower.stopped.set()
             follower.join(30)
             if not follower.done:
-                message = f"The fault '{fault.name}' was not seeded: {follower.error or f'no step {fault.step!r} began'}."
+                message = (
+                    f"The fault '{fault.name}' was not seeded: {follower.error or f'no step {fault.step!r} began'}."
+                )
                 raise HvqualError(message)
     return status

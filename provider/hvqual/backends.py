@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable
 
 from avocado.core.exceptions import TestError
 
@@ -17,7 +18,7 @@ from provider.hvqual.guests import Guest
 class Backend:
     """The guests of a case and how one of them is started."""
 
-    guests: List[Guest]
+    guests: list[Guest]
     start: Callable[[Guest], str]
 
 
@@ -27,12 +28,12 @@ def guests_of(case: Case[Any]) -> Iterator[Backend]:
     vm_type = case.params["vm_type"]
     if vm_type == "libvirt":
         # Imported here: a QEMU-only node need not have libvirt-python.
-        from provider.hvqual import libvirt_guests, operations  # noqa: PLC0415
+        from provider.hvqual import libvirt_guests, operations
 
         with libvirt_guests.defined(case) as stand:
             yield Backend(stand.guests, lambda guest: operations.start(guest, stand.expect))
     elif vm_type == "qemu":
-        from provider.hvqual import qemu_guests  # noqa: PLC0415
+        from provider.hvqual import qemu_guests
 
         with qemu_guests.described(case) as below:
             yield Backend(below.guests, lambda guest: qemu_guests.start(guest, below))

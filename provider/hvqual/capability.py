@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List
 
 from avocado.core.exceptions import TestCancel, TestError
 
@@ -32,16 +31,16 @@ class Capacity:
 def accelerator_of(qemu: str, record: Record) -> str:
     """Return 'kvm' or 'tcg', whichever booted a few bytes of guest code under *qemu*; TestError when neither did."""
     probe = accelerator.probe(qemu)
-    record.capability("accelerator", bool(probe.accelerator), probe.reason)
+    record.capability("accelerator", probe.reason, ok=bool(probe.accelerator))
     if not probe.accelerator:
         message = f"No accelerator of '{qemu}' boots guest code: {probe.reason}. Install a QEMU that runs here."
         raise TestError(message)
     return str(probe.accelerator)
 
 
-def require(name: str, ok: bool, reason: str, record: Record) -> None:
+def require(name: str, reason: str, record: Record, *, ok: bool) -> None:
     """Cancel the case unless the probe *name* said yes; the answer and its reason are recorded either way."""
-    record.capability(name, ok, reason)
+    record.capability(name, reason, ok=ok)
     if not ok:
         message = f"This node cannot: {name} ({reason})."
         raise TestCancel(message)
@@ -73,7 +72,7 @@ def _meminfo_kib(name: str) -> int:
     raise TestError(message)
 
 
-def _cgroup_limits_kib() -> List[int]:
+def _cgroup_limits_kib() -> list[int]:
     """Return the memory limits of the cgroups that hold this process, v1 and v2, from its own up to the root."""
     limits = []
     for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():

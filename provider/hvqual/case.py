@@ -9,10 +9,11 @@ every limit is asked, every owed observation must have been seen, the node must 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Generic, Iterator, Type, TypeVar
+from typing import Any, Generic, TypeVar
 
 from avocado.core.exceptions import TestBaseException, TestCancel, TestError, TestFail
 
@@ -36,14 +37,14 @@ class Case(Generic[S]):
     identity: Identity
     wanted: Guests
     own: S
-    limits: Dict[str, Limit]
+    limits: dict[str, Limit]
     record: Record
     undo: UndoLog
     token: str
 
 
 @contextmanager
-def case(test: Any, params: Any, env: Any, own: Type[S]) -> Iterator[Case[S]]:
+def case(test: Any, params: Any, env: Any, own: type[S]) -> Iterator[Case[S]]:
     """Hold the case open for its steps; on the way out judge it and verify the node (DESIGN decisions 1, 2, 8, 17)."""
     reader = Reader(params)
     identity, wanted, settings, limits = reader.read(Identity), reader.read(Guests), reader.read(own), reader.limits()
@@ -51,7 +52,9 @@ def case(test: Any, params: Any, env: Any, own: Type[S]) -> Iterator[Case[S]]:
     key = identity.key(str(params["vm_type"]))
     record = Record(test.logdir)
     record.begin(key, identity.id, identity.profile, reader.scale, reader.given)
-    it = Case(test, params, env, identity, wanted, settings, limits, record, UndoLog.of_environment(), secrets.token_hex(4))
+    it = Case(
+        test, params, env, identity, wanted, settings, limits, record, UndoLog.of_environment(), secrets.token_hex(4)
+    )
     status, message = "error", "the test ended without saying how"
     try:
         with _marked(key, it.token), _node_unchanged(it):
@@ -118,7 +121,7 @@ def _node_unchanged(it: Case[Any]) -> Iterator[None]:
         raise TestFail(message)
 
 
-def _compare(it: Case[Any], before: node_state.NodeState) -> "list[str]":
+def _compare(it: Case[Any], before: node_state.NodeState) -> list[str]:
     """Record the node's state now and what differs from *before*; every difference is a leftover problem."""
     after = node_state.capture()
     left = list(node_state.diff(before, after))

@@ -8,7 +8,8 @@ An exit status proves nothing: virsh has been seen to return 0 over a dead guest
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Protocol, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Callable, Protocol
 
 from virttest import virsh
 
@@ -60,17 +61,19 @@ class Expect:
             until(reached, SETTLE, f"'{name}' to be {state} ({reason})")
         except WaitTimeoutError:
             found = " / ".join(self.truth.state(name))
-            message = f"'{name}' should be {state} ({reason}) after the operation reported success; libvirt says {found}."
+            message = (
+                f"'{name}' should be {state} ({reason}) after the operation reported success; libvirt says {found}."
+            )
             fail(self.record, "wrong-result", message, name)
         told = virsh.domstate(name, uri=self.uri, ignore_status=True).stdout_text.strip()
         if told != state:
             message = f"virsh says that '{name}' is '{told}', libvirt-python says '{state}'."
             fail(self.record, "wrong-result", message, name)
 
-    def events(self, name: str, since: float, wanted: Sequence[Tuple[str, str]]) -> Event:
+    def events(self, name: str, since: float, wanted: Sequence[tuple[str, str]]) -> Event:
         """Expect the events *wanted* of the domain in this order after *since*; return the last of them."""
 
-        def seen() -> "Event | None":
+        def seen() -> Event | None:
             left = list(wanted)
             for event in self.truth.events(name, since):
                 if (event.event, event.detail) == left[0]:
@@ -92,7 +95,9 @@ class Expect:
         wanted = (guest.spec.vcpus, guest.spec.memory_kib // 1024)
         if len(found) != 1 or (found[0].vcpus, found[0].memory_mib) != wanted:
             seen = [(process.pid, process.vcpus, process.memory_mib) for process in found]
-            message = f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
+            message = (
+                f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
+            )
             fail(self.record, "wrong-result", message, guest.name)
         if not host_process.cgroup_folders(guest.name):
             message = f"'{guest.name}' runs, but libvirt made no cgroup for it."

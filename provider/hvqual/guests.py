@@ -8,7 +8,7 @@ avocado-vt fixes ``vms`` when the cfg is parsed and destroys what it does not kn
 from __future__ import annotations
 
 import uuid
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import aexpect
 from avocado.core.exceptions import TestError, TestFail
@@ -102,7 +102,7 @@ class Guest:
         )
 
 
-def specs(names: List[str], cpus: int, memory_kib: int, disk_folder: str, disk_mib: int) -> List[Spec]:
+def specs(names: list[str], cpus: int, memory_kib: int, disk_folder: str, disk_mib: int) -> list[Spec]:
     """Return the models of equal guests that share *cpus* and *memory_kib* of the node."""
     count = len(names)
     return [

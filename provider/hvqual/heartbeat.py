@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import re
 import selectors
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Optional, Tuple
+from pathlib import Path
+from typing import Optional
+
+from typing_extensions import Self
 
 PORT_NAME = "org.avocado-hvqual.witness.0"
 SERIAL, NETWORK = "HB1", "HB2"
@@ -42,7 +45,7 @@ class Heard:
     """All beats of one VM by channel, and the unix socket of its serial channel."""
 
     path: str
-    beats: Dict[str, List[Beat]] = field(default_factory=lambda: {SERIAL: [], NETWORK: []})
+    beats: dict[str, list[Beat]] = field(default_factory=lambda: {SERIAL: [], NETWORK: []})
     socket: Optional[socket.socket] = None
     rest: bytes = b""
 
@@ -53,9 +56,9 @@ class Observer:
     def __init__(self, address: str, port: int) -> None:
         """Listen for UDP on *address* (the host's end of the guests' network) and *port*."""
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.setblocking(False)
+        self._udp.settimeout(0)
         self._udp.bind((address, port))
-        self._vms: Dict[str, Heard] = {}
+        self._vms: dict[str, Heard] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -63,7 +66,7 @@ class Observer:
         self._error: Optional[BaseException] = None
         self._thread = threading.Thread(target=self._run, name="hvqual-observer", daemon=True)
 
-    def __enter__(self) -> Observer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -80,7 +83,7 @@ class Observer:
         with self._lock:
             self._vms[vm] = Heard(path)
 
-    def beats(self, vm: str, channel: str, since: float = 0.0) -> List[Beat]:
+    def beats(self, vm: str, channel: str, since: float = 0.0) -> list[Beat]:
         """Return the beats of *vm* on *channel* received after *since*; RuntimeError when the observer itself is dead."""
         if self._error or not self._thread.is_alive():
             message = f"The observer of heartbeats is dead ({self._error}); nothing can be said of '{vm}'."
@@ -105,7 +108,7 @@ class Observer:
             waiting = [(vm, heard) for vm, heard in self._vms.items() if heard.socket is None]
         for vm, heard in waiting:
             channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            channel.setblocking(False)
+            channel.settimeout(0)
             if channel.connect_ex(heard.path):
                 channel.close()
                 continue
@@ -123,7 +126,7 @@ class Observer:
         for data, (address, _) in self._datagrams():
             self._store(data, NETWORK, address)
 
-    def _datagrams(self) -> Iterator[Tuple[bytes, Tuple[str, int]]]:
+    def _datagrams(self) -> Iterator[tuple[bytes, tuple[str, int]]]:
         while True:
             try:
                 yield self._udp.recvfrom(LONGEST)
@@ -158,7 +161,7 @@ class Observer:
 
 def free_socket_path(folder: str, vm: str) -> str:
     """Return a path for the serial channel of *vm*; unix socket names are limited to 107 bytes."""
-    path = os.path.join(folder, f"{vm}.hb")
+    path = str(Path(folder) / f"{vm}.hb")
     if len(path.encode()) > 107:  # noqa: PLR2004 - sizeof(sockaddr_un.sun_path) - 1
         message = f"The socket path '{path}' is longer than the 107 bytes that Linux allows; use a shorter folder."
         raise ValueError(message)

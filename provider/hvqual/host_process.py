@@ -8,7 +8,6 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Tuple
 
 PROC = Path("/proc")
 
@@ -18,7 +17,7 @@ class Emulator:
     """One QEMU process."""
 
     pid: int
-    argv: Tuple[str, ...]
+    argv: tuple[str, ...]
     cgroups: str
 
     def option(self, name: str) -> str:
@@ -40,7 +39,7 @@ class Emulator:
         return {"k": int(found[1]) // 1024, "g": int(found[1]) * 1024}.get(found[2].lower(), int(found[1]))
 
 
-def emulators(name: str) -> List[Emulator]:
+def emulators(name: str) -> list[Emulator]:
     """Return the live processes that run the guest *name*: whose -name option is it (libvirt: guest=NAME,...)."""
     found = []
     for folder in PROC.iterdir():
@@ -57,12 +56,12 @@ def emulators(name: str) -> List[Emulator]:
     return found
 
 
-def cgroup_folders(name: str) -> List[str]:
+def cgroup_folders(name: str) -> list[Path]:
     """Return the cgroup folders that libvirt made for the guest *name* and that are still there."""
     escaped = name.replace("-", "\\x2d")
     parts = re.compile(rf"(qemu-\d+-{re.escape(name)}|{re.escape(escaped)})(\.|$)")
     return [
-        os.path.join(top, folder)
+        Path(top) / folder
         for top, folders, _ in os.walk("/sys/fs/cgroup")
         for folder in folders
         if parts.search(folder)

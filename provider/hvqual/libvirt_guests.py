@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any
 
 from virttest import virsh
 
@@ -28,7 +29,7 @@ SOCKETS = "/run"
 class Stand:
     """The guests of a case on their node, and what the case asks of them."""
 
-    guests: List[Guest]
+    guests: list[Guest]
     expect: Expect
     truth: Libvirt
     observer: Observer

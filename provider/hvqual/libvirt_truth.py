@@ -6,11 +6,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
-from xml.etree import ElementTree
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from avocado.core.exceptions import TestError
+from typing_extensions import Self
 
 import libvirt
-from avocado.core.exceptions import TestError
 
 STATES = {
     "running": (libvirt.VIR_DOMAIN_RUNNING, "VIR_DOMAIN_RUNNING_"),
@@ -23,7 +25,7 @@ STATES = {
 EVENTS = ("Defined", "Undefined", "Started", "Suspended", "Resumed", "Stopped", "Shutdown", "PMSuspended", "Crashed")
 
 
-def _names(prefix: str) -> Dict[int, str]:
+def _names(prefix: str) -> dict[int, str]:
     """Return the names of libvirt's constants with *prefix* by their number."""
     return {value: name[len(prefix) :].lower() for name, value in vars(libvirt).items() if name.startswith(prefix)}
 
@@ -54,12 +56,12 @@ class Libvirt:
         except libvirt.libvirtError as error:
             message = f"libvirtd does not answer at '{uri}': {error}. Start it: systemctl start libvirtd"
             raise TestError(message) from None
-        self._events: List[Event] = []
+        self._events: list[Event] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hvqual-events", daemon=True)
 
-    def __enter__(self) -> Libvirt:
+    def __enter__(self) -> Self:
         self._timer = libvirt.virEventAddTimeout(100, lambda *_: None, None)
         self._id = self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None)
         self._thread.start()
@@ -76,7 +78,7 @@ class Libvirt:
             # libvirtd may have died under the test; the cases that need it have already said so.
             self.lost = str(error)
 
-    def state(self, name: str) -> Tuple[str, str]:
+    def state(self, name: str) -> tuple[str, str]:
         """Return state and reason of the domain, for instance ('running', 'booted'); ('absent', '') when there is none."""
         domain = self.lookup(name)
         if domain is None:
@@ -96,12 +98,12 @@ class Libvirt:
                 return None
             raise
 
-    def xml(self, name: str, inactive: bool = False) -> ElementTree.Element:
+    def xml(self, name: str, *, inactive: bool = False) -> ET.Element:
         """Return the live XML of the domain, or the one of its next start."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
-        return ElementTree.fromstring(self.connection.lookupByName(name).XMLDesc(flags))  # noqa: S314 - from libvirtd
+        return ET.fromstring(self.connection.lookupByName(name).XMLDesc(flags))  # noqa: S314 - from libvirtd
 
-    def events(self, name: str, since: float = 0.0) -> List[Event]:
+    def events(self, name: str, since: float = 0.0) -> list[Event]:
         """Return the lifecycle events of the domain received after *since*, in order."""
         with self._lock:
             return [event for event in self._events if event.domain == name and event.at > since]
@@ -114,9 +116,11 @@ class Libvirt:
         except libvirt.libvirtError as error:
             message = f"libvirt has no network '{name}': {error}. Define and start it (virsh net-define, net-start)."
             raise TestError(message) from None
-        address = ElementTree.fromstring(network.XMLDesc()).find("ip")  # noqa: S314 - from libvirtd
+        address = ET.fromstring(network.XMLDesc()).find("ip")  # noqa: S314 - from libvirtd
         if not active or address is None:
-            message = f"The network '{name}' is {'without an address' if active else 'not active'}: virsh net-start {name}"
+            message = (
+                f"The network '{name}' is {'without an address' if active else 'not active'}: virsh net-start {name}"
+            )
             raise TestError(message)
         return str(address.get("address"))
 

@@ -12,13 +12,14 @@ import math
 import operator
 import re
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Dict, Sequence, Tuple, Union
+from typing import Callable, Union
 
 Value = Union[float, int, str, bool]
-Sample = Tuple[Value, str]
+Sample = tuple[Value, str]
 
-STATISTICS: Dict[str, Callable[[Sequence[float]], float]] = {
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "max": max,
     "min": min,
     "mean": statistics.fmean,
@@ -29,7 +30,7 @@ STATISTICS: Dict[str, Callable[[Sequence[float]], float]] = {
     "sum": math.fsum,
     "count": len,
 }
-COMPARATORS: Dict[str, Callable[[float, float], bool]] = {
+COMPARATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     "<": operator.lt,
     ">=": operator.ge,

@@ -8,9 +8,9 @@ An operation that reports success and does nothing fails here. The operation eng
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from virttest import virsh
 
@@ -76,7 +76,10 @@ def save(guest: Guest, expect: Expect, file: Path) -> None:
         record.observe("saved_file_size", size, "byte", guest.name)
         told = virsh.save_image_dumpxml(str(file), uri=expect.uri, ignore_status=True)
         if not size or guest.spec.uuid not in told.stdout_text:
-            message = f"'{file}' ({size} bytes) should hold the saved guest '{guest.name}'; libvirt reads from it: {told.stderr_text.strip()}"
+            said = told.stderr_text.strip()
+            message = (
+                f"'{file}' ({size} bytes) should hold the saved guest '{guest.name}'; libvirt reads from it: {said}"
+            )
             fail(record, "wrong-result", message, guest.name)
 
 
@@ -104,7 +107,9 @@ def silence(guest: Guest, expect: Expect, name: str) -> Iterator[None]:
     pass_time(guest.wanted.hold)
     heard = guest.witness.observer.beats(guest.name, SERIAL, start_time)
     if heard:
-        fail(expect.record, "wrong-result", f"'{guest.name}' should be silent; {len(heard)} heartbeats came.", guest.name)
+        fail(
+            expect.record, "wrong-result", f"'{guest.name}' should be silent; {len(heard)} heartbeats came.", guest.name
+        )
     yield
     before = [beat for beat in guest.witness.observer.beats(guest.name, SERIAL) if beat.at < start_time]
     after = guest.witness.observer.beats(guest.name, SERIAL, start_time)
@@ -119,5 +124,7 @@ def boots_again(guest: Guest, expect: Expect) -> None:
     told = guest.witness.report()
     another = armed is not None and boot_id == told["boot_id"] != armed.boot_id
     expect.record.observe("boots_again", another, "bool", guest.name)
-    expect.record.observe("disk_canary", armed is not None and told["disk_sha256"] == armed.disk_sha256 != "none", "bool", guest.name)
+    expect.record.observe(
+        "disk_canary", armed is not None and told["disk_sha256"] == armed.disk_sha256 != "none", "bool", guest.name
+    )
     expect.record.observe("guest_panics", int(told["panics"]), "count", guest.name)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Tuple, Type, TypeVar
+from typing import Any, Callable, TypeVar
 
 from avocado.core.exceptions import TestError
 
@@ -27,7 +28,7 @@ HOST_CONFIGS = ("single_big", "n_equal", "patterns", "none")
 MATURITIES = ("lab-proven", "hardware-proven")
 
 S = TypeVar("S")
-Words = Tuple[str, ...]
+Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _yes_no(text: str) -> bool:
     return text == "yes"
 
 
-CONVERTERS: Dict[Any, Tuple[Callable[[str], Any], str]] = {
+CONVERTERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     str: (str, "a text"),
     int: (int, "a whole number"),
     float: (float, "a number"),
@@ -96,13 +97,13 @@ class Reader:
 
     def __init__(self, params: Mapping[str, str]) -> None:
         """Take the parameters of the profile that ``hv_profile`` names: ``hv_x_smoke`` wins over ``hv_x`` under smoke."""
-        self.errors: List[str] = []
+        self.errors: list[str] = []
         self.known: set[str] = set()
         given = {str(key): str(params[key]) for key in params if str(key).startswith(PREFIX)}
         profile = given.get("hv_profile", "")
         self.given = given
-        self.values: Dict[str, str] = {}
-        self.scale: Dict[str, List[str]] = {}
+        self.values: dict[str, str] = {}
+        self.scale: dict[str, list[str]] = {}
         for key, value in given.items():
             base = _base(key)
             if base == key:
@@ -113,10 +114,10 @@ class Reader:
             elif base not in given:
                 self.errors.append(f"'{key}' gives a value for one profile of '{base}', which has no value of its own")
 
-    def read(self, cls: Type[S]) -> S:
+    def read(self, cls: type[S]) -> S:
         """Return *cls* filled from the parameters named like its fields; errors are collected for `close`."""
         hints = typing.get_type_hints(cls)
-        values: Dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
             key = PREFIX + field.name
             self.known.add(key)
@@ -127,9 +128,9 @@ class Reader:
                 values[field.name] = None
         return cls(**values)
 
-    def limits(self) -> Dict[str, Limit]:
+    def limits(self) -> dict[str, Limit]:
         """Return the limits of the case by the observation that they question."""
-        found: Dict[str, Limit] = {}
+        found: dict[str, Limit] = {}
         for key, text in self.values.items():
             if key.startswith(LIMIT):
                 self.known.add(key)
@@ -144,7 +145,9 @@ class Reader:
         unknown = sorted(set(self.values) - self.known)
         errors = self.errors + [f"'{key}' is not a parameter of this case" for key in unknown]
         if errors:
-            message = "The parameters of this case are wrong: " + "; ".join(errors) + ". Correct them where they are set."
+            message = (
+                "The parameters of this case are wrong: " + "; ".join(errors) + ". Correct them where they are set."
+            )
             raise TestError(message)
 
     def _convert(self, key: str, text: str, kind: Any) -> Any:

@@ -9,10 +9,11 @@ import shlex
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any
 
 from avocado.core.exceptions import TestError
 from virttest import virt_vm
@@ -35,7 +36,7 @@ SETTLE = 10.0
 class QemuStand:
     """The guests of a case below libvirt."""
 
-    guests: List[Guest]
+    guests: list[Guest]
     case: Case[Any]
 
 
@@ -52,7 +53,8 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
         guests = []
         for spec in specs(names, room.cpus, room.memory_kib, FOLDER, wanted.disk_mib):
             console = str(Path(case.test.logdir) / f"serial-{spec.name}.log")
-            place = Place(accelerator, wanted.qemu_binary, "", console, free_socket_path("/run", spec.name), wanted.witness_port, case.token)
+            heartbeat = free_socket_path("/run", spec.name)
+            place = Place(accelerator, wanted.qemu_binary, "", console, heartbeat, wanted.witness_port, case.token)
             guest = Guest(spec, image, place, wanted)
             for path in (spec.disk, place.heartbeat):
                 stack.enter_context(temporary_path(path))
@@ -103,7 +105,7 @@ def bridge_address(bridge: str) -> str:
             raise TestError(message) from None
 
 
-def _pids(name: str) -> List[int]:
+def _pids(name: str) -> list[int]:
     return [process.pid for process in host_process.emulators(name)]
 
 

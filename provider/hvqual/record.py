@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Union
+from typing import IO, Any, Optional, Union
 
-from provider.hvqual.limit import Limit, Sample
+from provider.hvqual.limit import Limit, Sample, Value
 
 FILE = "observations.jsonl"
 EVIDENCE = "evidence"
@@ -29,12 +30,12 @@ class Record:
     def __init__(self, folder: Union[str, Path]) -> None:
         """Open the journal in *folder* (the test's logdir), which must not hold one yet: a record is never rewritten."""
         self.folder = Path(folder)
-        self.samples: Dict[str, List[Sample]] = {}
-        self.problems: List[str] = []
+        self.samples: dict[str, list[Sample]] = {}
+        self.problems: list[str] = []
         self._seq = 0
         self._file: IO[str] = (self.folder / FILE).open("x", encoding="utf-8")
 
-    def append(self, kind: str, durable: bool = False, **data: Any) -> None:
+    def append(self, kind: str, *, durable: bool = False, **data: Any) -> None:
         """Write one line; *durable* waits until the disk has it (the barrier before the test touches anything)."""
         line = {"kind": kind, "seq": self._seq, "mono": time.monotonic(), **data}
         self._file.write(json.dumps(line, sort_keys=True, allow_nan=False) + "\n")
@@ -43,7 +44,9 @@ class Record:
             os.fsync(self._file.fileno())
         self._seq += 1
 
-    def begin(self, case: str, use_case: str, profile: str, scale: Mapping[str, Any], params: Mapping[str, str]) -> None:
+    def begin(
+        self, case: str, use_case: str, profile: str, scale: Mapping[str, Any], params: Mapping[str, str]
+    ) -> None:
         """Say that the test starts; on disk before the test changes anything (decision 17)."""
         self.append(
             "begin",
@@ -63,7 +66,7 @@ class Record:
         self.append("end", durable=True, status=status, message=message, wall=time.time())
         self._file.close()
 
-    def observe(self, name: str, value: Union[float, int, str, bool], unit: str, vm: Optional[str] = None) -> None:
+    def observe(self, name: str, value: Value, unit: str, vm: Optional[str] = None) -> None:
         """Record one sample of *name*; a float that is not finite is refused (ValueError), for it is no observation."""
         self.append("observation", name=name, value=value, unit=unit, samples=1, vm=vm)
         self.samples.setdefault(name, []).append((value, unit))
@@ -93,7 +96,7 @@ class Record:
         self.append("problem", what=what, message=message, vm=vm)
         self.problems.append(message)
 
-    def capability(self, name: str, ok: bool, reason: str) -> None:
+    def capability(self, name: str, reason: str, *, ok: bool) -> None:
         """Write down what a probe of the node answered."""
         self.append("capability", name=name, ok=ok, reason=reason)
 

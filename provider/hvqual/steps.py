@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Dict, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from avocado.core.exceptions import TestFail
 
@@ -40,7 +40,7 @@ def matches_model(guest: Guest, record: Record) -> None:
         fail(record, "wrong-result", difference, guest.name)
 
 
-def matches(spec: Spec, told: Dict[str, str]) -> str:
+def matches(spec: Spec, told: dict[str, str]) -> str:
     """Return '' when the guest sees what *spec* gives it, else one sentence with every difference."""
     wrong = []
     if told["cpus_online"] != str(spec.vcpus):

@@ -9,9 +9,10 @@ told to the host before (DESIGN of the witness: docs/decisions).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Protocol
+from typing import Optional, Protocol, cast
 
 from avocado.core.exceptions import TestError, TestFail
 
@@ -41,7 +42,7 @@ class Armed:
     disk_sha256: str
 
 
-def facts(text: str, keys: "tuple[str, ...]") -> Dict[str, str]:
+def facts(text: str, keys: tuple[str, ...]) -> dict[str, str]:
     """Return the key=value lines of *text*; TestError when the guest left one out (no answer is no good answer)."""
     pairs = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
     missing = [key for key in keys if not pairs.get(key)]
@@ -51,7 +52,7 @@ def facts(text: str, keys: "tuple[str, ...]") -> Dict[str, str]:
     return pairs
 
 
-def longest_gap(beats: List[Beat], start: float, end: float) -> float:
+def longest_gap(beats: list[Beat], start: float, end: float) -> float:
     """Return the longest silence in seconds between *start* and *end*, both edges counted: no beat at all is one gap."""
     stamps = [start, *[beat.at for beat in beats if start <= beat.at <= end], end]
     return max(later - earlier for earlier, later in zip(stamps, stamps[1:]))
@@ -77,11 +78,12 @@ class Witness:
             return next((beat for beat in beats if beat.boot_id != other_than), None)
 
         try:
-            return until(first, timeout, f"a heartbeat of '{self.guest.name}'", interval=0.01)
+            beat = until(first, timeout, f"a heartbeat of '{self.guest.name}'", interval=0.01)
         except WaitTimeoutError as error:
             message = f"The guest did not become ready. {error} Its console is in the evidence."
             self.record.problem("vm-lost", message, self.guest.name)
             raise TestFail(message) from None
+        return cast("Beat", beat)
 
     def arm(self) -> Armed:
         """Lay the canaries and keep their checksums on the host's side."""
@@ -90,7 +92,7 @@ class Witness:
         return self.armed
 
     @contextmanager
-    def watching(self, record_gaps: bool = True) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         """
         Hold the guest to a life without break for the length of the block and the check after it.
 
@@ -103,14 +105,13 @@ class Witness:
         start = time.monotonic()
         yield
         self.check()
-        if record_gaps:
-            self._observe_gaps(start, time.monotonic())
+        self._observe_gaps(start, time.monotonic())
 
-    def report(self) -> Dict[str, str]:
+    def report(self) -> dict[str, str]:
         """Return what the guest says of itself now, by the keys of REPORT_KEYS."""
         return facts(self.guest.ask("hv-witness report"), REPORT_KEYS)
 
-    def check(self) -> Dict[str, str]:
+    def check(self) -> dict[str, str]:
         """Ask the guest for its canaries and observe boot_id_changes, ram_canary, disk_canary and guest_panics."""
         armed = self.armed
         if armed is None:
@@ -134,5 +135,7 @@ class Witness:
         for channel, name in ((SERIAL, "heartbeat_gap"), (NETWORK, "network_gap")):
             beats = self.observer.beats(vm, channel)
             self.record.observe(name, longest_gap(beats, start, end), "s", vm)
-            changes = {beat.boot_id for beat in beats if start <= beat.at <= end} - {self.armed.boot_id if self.armed else ""}
+            changes = {beat.boot_id for beat in beats if start <= beat.at <= end} - {
+                self.armed.boot_id if self.armed else ""
+            }
             self.record.observe("boot_id_changes", len(changes), "count", vm)

@@ -43,7 +43,9 @@ def own_settings(path):
     """Return the dataclass that the test file gives to `case` as its own parameters."""
     space = {}
     exec(compile(path.read_text(), str(path), "exec"), space)  # noqa: S102 - our own file, as avocado-vt loads it
-    call = next(n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and ast.unparse(n.func) == "case")
+    call = next(
+        n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and ast.unparse(n.func) == "case"
+    )
     return space[ast.unparse(call.args[3])]
 
 
@@ -101,7 +103,9 @@ def test_trees_are_no_packages():
 
 def test_blocks_are_synced():
     """The copied blocks equal their masters in provider/cfg."""
-    done = subprocess.run([sys.executable, str(ROOT / "scripts/sync-cfg"), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/sync-cfg"), "--check"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -113,6 +117,8 @@ def test_labels_collide_with_no_packaged_label():
         for path in [*shared.glob("shared/cfg/**/*.cfg"), *shared.glob("backends/*/cfg/*.cfg")]
         for label in LABEL.findall(path.read_text(errors="replace"))
     }
-    ours = {label for tree in TREES for path in (ROOT / tree).rglob("*.cfg") for label in LABEL.findall(path.read_text())}
+    ours = {
+        label for tree in TREES for path in (ROOT / tree).rglob("*.cfg") for label in LABEL.findall(path.read_text())
+    }
     assert len(packaged) > 100
     assert not ours & packaged

@@ -58,7 +58,13 @@ def test_network_beats_are_told_apart_by_vm(observer, tmp_path):
 def test_hostile_lines_are_not_beats(observer, tmp_path):
     """Lines of a wrong shape, of another channel, of an unknown VM or of endless digits are not heard."""
     observer.watch("vm1", str(tmp_path / "1"))
-    for text in ("HB2 vm1", f"HB1 vm1 {BOOT} 1 1", f"HB2 vm9 {BOOT} 1 1", f"HB2 vm1 {BOOT} {'9' * 40} 1", "\xff\x00" * 999):
+    for text in (
+        "HB2 vm1",
+        f"HB1 vm1 {BOOT} 1 1",
+        f"HB2 vm9 {BOOT} 1 1",
+        f"HB2 vm1 {BOOT} {'9' * 40} 1",
+        "\xff\x00" * 999,
+    ):
         send(observer, text)
     send(observer, f"HB2 vm1 {BOOT} 2 2")
     assert [beat.seq for beat in until(lambda: observer.beats("vm1", NETWORK), 5, "a beat")] == [2]

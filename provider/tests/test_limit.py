@@ -44,10 +44,12 @@ def test_another_unit_is_unknown():
     assert Limit.parse("max <= 10 s").answer([(1.0, "s"), (1.0, "ms")]) == "unknown"
 
 
-@pytest.mark.parametrize("text", ["", "10 s", "max 10 s", "max <= ten s", "max <= nan s", "max <= inf s", "best <= 1 s", "max <= 1"])
+@pytest.mark.parametrize(
+    "text", ["", "10 s", "max 10 s", "max <= ten s", "max <= nan s", "max <= inf s", "best <= 1 s", "max <= 1"]
+)
 def test_refused(text):
     """A limit that could never say no, or that nobody can read, is refused."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r".+"):
         Limit.parse(text)
 
 

@@ -44,7 +44,12 @@ def test_every_error_is_named_at_once():
     """Unknown, malformed and bad limits stand in one TestError, so that a user corrects them in one go."""
     with pytest.raises(TestError) as error:
         read(hv_ronds="3", hv_share="much", hv_limit_x="max <= nan s", hv_other_smoke="1")
-    for name in ("'hv_ronds' is not a parameter", "'hv_share' is 'much'", "'hv_limit_x'", "'hv_other_smoke' gives a value"):
+    for name in (
+        "'hv_ronds' is not a parameter",
+        "'hv_share' is 'much'",
+        "'hv_limit_x'",
+        "'hv_other_smoke' gives a value",
+    ):
         assert name in str(error.value)
 
 

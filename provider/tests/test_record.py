@@ -66,6 +66,8 @@ def test_kill_9_loses_nothing_that_was_observed(tmp_path):
         "record.observe('a', 1, 'count')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     assert [line["kind"] for line in lines(tmp_path)] == ["begin", "observation"]

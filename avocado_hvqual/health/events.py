@@ -89,9 +89,13 @@ def _missing(seen: set[tuple[str, str]], owed: tuple[Owed, ...]) -> list[str]:
     doubts = []
     for case in owed:
         if ("begin", case.case) not in seen:
-            doubts.append(f"The marker that '{case.case}' began is not in the kernel log, so what the host said during it is not known.")
+            doubts.append(
+                f"The marker that '{case.case}' began is not in the kernel log, so what the host said during it is not known."
+            )
         if case.end and ("end", case.case) not in seen:
-            doubts.append(f"The marker that '{case.case}' ended is not in the kernel log, so what the host said during it is not known.")
+            doubts.append(
+                f"The marker that '{case.case}' ended is not in the kernel log, so what the host said during it is not known."
+            )
     return doubts
 
 
@@ -116,7 +120,17 @@ def read(records: list[Record], owed: tuple[Owed, ...] = (), own_cgroups: tuple[
             health.doubts.append(f"The kernel held lines of its log back: '{record.text}'.")
         pattern = patterns.classify(record)
         if pattern is not None:
-            events.append(Event(pattern.kind, pattern.name, running, record.text, record.seq, record.seconds, elsewhere=_is_foreign(record, foreign)))
+            events.append(
+                Event(
+                    pattern.kind,
+                    pattern.name,
+                    running,
+                    record.text,
+                    record.seq,
+                    record.seconds,
+                    elsewhere=_is_foreign(record, foreign),
+                )
+            )
     health.events = _group(events)
     health.doubts.extend(_missing(seen, owed))
     return health

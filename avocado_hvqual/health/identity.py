@@ -30,7 +30,9 @@ def _daemon(root: Path) -> Optional[tuple[int, int]]:
     namespace = os.readlink(root / "self/ns/pid")
     for proc in sorted((entry for entry in root.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name)):
         try:
-            if (proc / "comm").read_text(encoding="utf-8").strip() in DAEMONS and os.readlink(proc / "ns/pid") == namespace:
+            if (proc / "comm").read_text(encoding="utf-8").strip() in DAEMONS and os.readlink(
+                proc / "ns/pid"
+            ) == namespace:
                 return int(proc.name), _start_ticks(proc)
         except (OSError, IndexError, ValueError):
             continue  # the process went away between listing and reading
@@ -48,9 +50,19 @@ def changes(before: Identity, after: Identity) -> list[tuple[str, str]]:
     """Return (finding kind, sentence) for each thing that is no longer the same."""
     found = []
     if before.boot_id != after.boot_id:
-        found.append(("host-reboot", f"The host was rebooted meanwhile: its boot id was {before.boot_id} and is {after.boot_id}."))
+        found.append(
+            (
+                "host-reboot",
+                f"The host was rebooted meanwhile: its boot id was {before.boot_id} and is {after.boot_id}.",
+            )
+        )
     elif (before.daemon_pid, before.daemon_start) != (after.daemon_pid, after.daemon_start):
-        found.append(("libvirtd-restart", f"libvirtd is not the process that it was: {_tell(before)} before, {_tell(after)} after."))
+        found.append(
+            (
+                "libvirtd-restart",
+                f"libvirtd is not the process that it was: {_tell(before)} before, {_tell(after)} after.",
+            )
+        )
     return found
 
 

@@ -90,7 +90,9 @@ class Reader:
                 return seen
             except OSError as error:
                 if error.errno == errno.EPIPE:
-                    seen.doubts.append("The kernel overwrote log records before they were read (EPIPE); raise the kernel's log_buf_len.")
+                    seen.doubts.append(
+                        "The kernel overwrote log records before they were read (EPIPE); raise the kernel's log_buf_len."
+                    )
                     continue
                 seen.doubts.append(f"'{self.device}' cannot be read: {error.strerror}.")
                 return seen
@@ -107,7 +109,9 @@ class Reader:
         if record.seq <= self.cursor:
             return
         if self._expected is not None and record.seq != self._expected:
-            seen.doubts.append(f"The kernel log jumps from record {self._expected - 1} to {record.seq}; {record.seq - self._expected} records are missing.")
+            seen.doubts.append(
+                f"The kernel log jumps from record {self._expected - 1} to {record.seq}; {record.seq - self._expected} records are missing."
+            )
         self.cursor = record.seq
         self._expected = record.seq + 1
         seen.records.append(record)

@@ -34,12 +34,22 @@ PATTERNS = (
     _row("soft lockup", "host-lockup", r"soft lockup"),
     _row("RCU stall", "host-lockup", r"\brcu\w*:? .*(detected stalls?|kthread starved)"),
     _row("hung task", "host-lockup", r"INFO: task .* blocked for more than \d+ seconds"),
-    _row("oops", "host-panic", r"\bOops\b|\bBUG: |kernel BUG at|general protection fault, .*0000|Unable to handle kernel"),
+    _row(
+        "oops", "host-panic", r"\bOops\b|\bBUG: |kernel BUG at|general protection fault, .*0000|Unable to handle kernel"
+    ),
     _row("MCE", "host-mce", r"\[Hardware Error\]|\bmce: .*(error|event|threshold)|Machine [Cc]heck"),
     _row("EDAC", "host-mce", r"\bEDAC .*\b(CE|UE)\b"),
     _row("OOM", "host-log", r"\boom-kill:|Out of memory: Kill|Memory cgroup out of memory: Kill"),
-    _row("lost write", "data-loss", r"lost (async |sync )?page write|Delayed block allocation failed|This should not happen!! Data will be lost"),
-    _row("I/O error", "host-log", r"I/O error|EXT4-fs error|XFS .*[Cc]orruption|BTRFS (error|critical)|critical (medium|target) error"),
+    _row(
+        "lost write",
+        "data-loss",
+        r"lost (async |sync )?page write|Delayed block allocation failed|This should not happen!! Data will be lost",
+    ),
+    _row(
+        "I/O error",
+        "host-log",
+        r"I/O error|EXT4-fs error|XFS .*[Cc]orruption|BTRFS (error|critical)|critical (medium|target) error",
+    ),
     _row("QEMU crash", "qemu-crash", r"\bqemu\S*\[\d+\]:? (segfault|trap|general protection)|traps: qemu"),
     _row("libvirt crash", "host-log", r"\b(libvirtd|virt\w+d|dnsmasq)\[\d+\]:? (segfault|trap|general protection)"),
     _row("WARNING", "host-log", r"\bWARNING: "),
@@ -61,5 +71,3 @@ def classify(record: Record) -> Optional[Pattern]:
     if record.facility == 0 and record.level <= CRITICAL_LEVEL:
         return UNCLASSIFIED
     return None
-
-

@@ -42,7 +42,9 @@ class Watcher:
         try:
             self._reader = kmsg.Reader(self._after, self.device)
         except OSError as error:
-            self.doubts.append(f"'{self.device}' cannot be opened ({error.strerror}), so nobody knows what the host's kernel said; run as root.")
+            self.doubts.append(
+                f"'{self.device}' cannot be opened ({error.strerror}), so nobody knows what the host's kernel said; run as root."
+            )
             return
         self._thread.start()
 
@@ -56,10 +58,14 @@ class Watcher:
             kmsg.write(str(last), self.device)
             wait.until(lambda: self.has(last), MARKER_SECONDS, "the watcher's last marker in the kernel log")
         except OSError as error:
-            self.doubts.append(f"No marker can be written to '{self.device}' ({error.strerror}), so the copy of the kernel log is not known to be whole.")
+            self.doubts.append(
+                f"No marker can be written to '{self.device}' ({error.strerror}), so the copy of the kernel log is not known to be whole."
+            )
         except wait.WaitTimeoutError:
             alive = "is alive but saw nothing of it" if self._thread.is_alive() else "had died"
-            self.doubts.append(f"The watcher of the kernel log {alive}: its last marker did not come back in {MARKER_SECONDS:g} s.")
+            self.doubts.append(
+                f"The watcher of the kernel log {alive}: its last marker did not come back in {MARKER_SECONDS:g} s."
+            )
         self._stop.set()
         self._thread.join(POLL_SECONDS * 4)
         self._reader.close()
@@ -96,13 +102,18 @@ class Watcher:
         try:
             self._write(seen.records, durable=bad)
         except OSError as error:
-            doubt = f"'{self.copy}' cannot be written ({error.strerror}), so the evidence of the kernel log is incomplete."
+            doubt = (
+                f"'{self.copy}' cannot be written ({error.strerror}), so the evidence of the kernel log is incomplete."
+            )
             if doubt not in self.doubts:
                 self.doubts.append(doubt)
 
     def _write(self, records: list[kmsg.Record], *, durable: bool) -> None:
         with self.copy.open("a", encoding="utf-8") as stream:
-            stream.writelines(f"{record.facility * 8 + record.level},{record.seq},{record.usec},-;{record.text}\n" for record in records)
+            stream.writelines(
+                f"{record.facility * 8 + record.level},{record.seq},{record.usec},-;{record.text}\n"
+                for record in records
+            )
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())

@@ -53,7 +53,15 @@ def test_every_pattern_is_seeded_by_a_line() -> None:
     assert named == {pattern.name for pattern in patterns.PATTERNS}
 
 
-@pytest.mark.parametrize("text", ["br0: port 1(vnet0) entered forwarding state", "hvqual: begin a b", "usb 1-1: new device", "rcu: Hierarchical RCU implementation."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "br0: port 1(vnet0) entered forwarding state",
+        "hvqual: begin a b",
+        "usb 1-1: new device",
+        "rcu: Hierarchical RCU implementation.",
+    ],
+)
 def test_ordinary_lines_are_no_events(text: str) -> None:
     assert patterns.classify(record(text)) is None
 
@@ -65,14 +73,27 @@ def test_a_critical_line_that_no_pattern_knows_counts_when_the_kernel_wrote_it()
 
 def test_an_event_belongs_to_the_case_whose_markers_stand_around_it() -> None:
     bad = "watchdog: BUG: soft lockup - CPU#1 stuck for 22s!"
-    health = events.read(log("hvqual: begin one t1", "hvqual: end one t1", bad, "hvqual: begin two t2", bad, bad), (events.Owed("one", end=True), events.Owed("two", end=False)))
-    assert [(event.case, event.count, event.kind) for event in health.events] == [(None, 1, "host-lockup"), ("two", 2, "host-lockup")]
+    health = events.read(
+        log("hvqual: begin one t1", "hvqual: end one t1", bad, "hvqual: begin two t2", bad, bad),
+        (events.Owed("one", end=True), events.Owed("two", end=False)),
+    )
+    assert [(event.case, event.count, event.kind) for event in health.events] == [
+        (None, 1, "host-lockup"),
+        ("two", 2, "host-lockup"),
+    ]
     assert health.state == "bad"
 
 
 def test_markers_of_another_campaign_change_nothing() -> None:
     health = events.read(
-        log("hvqual: begin one mine", "hvqual: begin two theirs", "hvqual: end one theirs", "WARNING: x", "hvqual: end one mine"), (events.Owed("one", end=True, token="mine"),)
+        log(
+            "hvqual: begin one mine",
+            "hvqual: begin two theirs",
+            "hvqual: end one theirs",
+            "WARNING: x",
+            "hvqual: end one mine",
+        ),
+        (events.Owed("one", end=True, token="mine"),),
     )
     assert [event.case for event in health.events] == ["one"]
     assert health.state == "bad"
@@ -80,7 +101,11 @@ def test_markers_of_another_campaign_change_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("texts", "missing"),
-    [(("hvqual: end one t",), "began"), (("hvqual: begin one t",), "ended"), (("hvqual: begin one x", "hvqual: end one x"), "began")],
+    [
+        (("hvqual: end one t",), "began"),
+        (("hvqual: begin one t",), "ended"),
+        (("hvqual: begin one x", "hvqual: end one x"), "began"),
+    ],
 )
 def test_a_marker_that_was_not_read_back_makes_health_unknown(texts: tuple[str, ...], missing: str) -> None:
     health = events.read(log(*texts), (events.Owed("one", end=True, token="t"),))
@@ -92,7 +117,14 @@ def test_a_killed_case_owes_no_end_marker() -> None:
     assert events.read(log("hvqual: begin one t"), (events.Owed("one", end=False),)).state == "clean"
 
 
-@pytest.mark.parametrize("text", ["net_ratelimit: 14 callbacks suppressed", "printk: init: 30 output lines suppressed due to ratelimiting; callbacks suppressed", "** 96 printk messages dropped **"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "net_ratelimit: 14 callbacks suppressed",
+        "printk: init: 30 output lines suppressed due to ratelimiting; callbacks suppressed",
+        "** 96 printk messages dropped **",
+    ],
+)
 def test_suppressed_lines_make_health_unknown(text: str) -> None:
     assert events.read(log(text)).state == "unknown"
 
@@ -134,7 +166,10 @@ def device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[An
 
 def test_records_are_read_once_and_in_order(device: Any) -> None:
     seen = device([b"6,1,10,-;one\n", b"12,2,20,c;two\n SUBSYSTEM=x\n"]).read_new()
-    assert [(entry.seq, entry.level, entry.facility, entry.text) for entry in seen.records] == [(1, 6, 0, "one"), (2, 4, 1, "two")]
+    assert [(entry.seq, entry.level, entry.facility, entry.text) for entry in seen.records] == [
+        (1, 6, 0, "one"),
+        (2, 4, 1, "two"),
+    ]
     assert not seen.doubts
 
 
@@ -160,7 +195,7 @@ class Pipe:
         self.queue: list[bytes] = []
         self.seq = 0
 
-    def write(self, text: str, device: str = "") -> None:  # noqa: ARG002 - the signature of kmsg.write
+    def write(self, text: str, device: str = "") -> None:
         self.queue.append(f"14,{self.seq},{self.seq},-;{text}\n".encode())
         self.seq += 1
 
@@ -185,7 +220,9 @@ def test_the_watcher_copies_every_line_and_proves_that_it_followed_to_the_end(pi
     pipe.write("WARNING: something")
     follower.stop()
     assert not follower.doubts
-    assert [entry.text for entry in watcher.read_copy(tmp_path / "kernel.log")] == [entry.text for entry in follower.records]
+    assert [entry.text for entry in watcher.read_copy(tmp_path / "kernel.log")] == [
+        entry.text for entry in follower.records
+    ]
     assert marker.of(follower.records[-1]) is not None
 
 
@@ -230,6 +267,10 @@ def test_a_reboot_and_another_libvirtd_are_noticed() -> None:
     before = identity.Identity("boot-1", 10, 100)
     assert not identity.changes(before, before)
     assert identity.changes(before, identity.Identity("boot-2", 10, 100))[0][0] == "host-reboot"
-    for after in (identity.Identity("boot-1", 11, 100), identity.Identity("boot-1", 10, 101), identity.Identity("boot-1", None, None)):
+    for after in (
+        identity.Identity("boot-1", 11, 100),
+        identity.Identity("boot-1", 10, 101),
+        identity.Identity("boot-1", None, None),
+    ):
         assert identity.changes(before, after)[0][0] == "libvirtd-restart"
     assert identity.now().boot_id

@@ -29,7 +29,7 @@ def version() -> str:
     text = (HERE / "avocado_hvqual" / "__init__.py").read_text(encoding="utf-8")
     found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
     if found is None:
-        message = "avocado_hvqual/__init__.py has no line __version__ = \"...\"."
+        message = 'avocado_hvqual/__init__.py has no line __version__ = "...".'
         raise SystemExit(message)
     return found.group(1)
 

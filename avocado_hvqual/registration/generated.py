@@ -8,8 +8,8 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from avocado_hvqual.registration.providers import NAME
 
@@ -22,7 +22,7 @@ def subtests(data: Path) -> list[Path]:
     return [data / "backends" / vt_type / "cfg" / "subtests.cfg" for vt_type in VT_TYPES]
 
 
-def generate(data: Path, ours: bool) -> list[str]:
+def generate(data: Path, *, ours: bool) -> list[str]:
     """
     Generate the list of tests of each vt-type, and whatever else `avocado list` needs and is not there yet.
 
@@ -38,13 +38,13 @@ def generate(data: Path, ours: bool) -> list[str]:
     try:
         with _muted(), _generating_into(stage):
             for vt_type in VT_TYPES:
-                problems += _generate_type(vt_type, stage, data, ours)
+                problems += _generate_type(vt_type, stage, data, ours=ours)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return problems
 
 
-def _generate_type(vt_type: str, stage: Path, data: Path, ours: bool) -> list[str]:
+def _generate_type(vt_type: str, stage: Path, data: Path, *, ours: bool) -> list[str]:
     """Generate the files of one vt-type in *stage* and rename them into *data*."""
     from virttest import bootstrap, data_dir
 
@@ -65,13 +65,13 @@ def _generate_type(vt_type: str, stage: Path, data: Path, ours: bool) -> list[st
             f"is one of the provider files in '{data_dir.get_test_providers_dir()}' broken? "
             f"Mend it; `avocado vt-bootstrap --vt-type {vt_type} --vt-no-downloads` then shows whether it worked."
         )
-        _ours_alone(vt_type, made / "cfg" / "subtests.cfg", ours)
+        _ours_alone(vt_type, made / "cfg" / "subtests.cfg", ours=ours)
     wanted = "subtests.cfg" if not problems or not (there / "cfg" / "subtests.cfg").exists() else ""
     _move(made, there, wanted)
     return problems
 
 
-def _ours_alone(vt_type: str, path: Path, ours: bool) -> None:
+def _ours_alone(vt_type: str, path: Path, *, ours: bool) -> None:
     """Write a list of our own tests only: what avocado-vt would have written, had it known no other provider."""
     from virttest import asset, bootstrap
 

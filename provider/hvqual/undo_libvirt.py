@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put back what was made in libvirt: only what carries our owner element is ever destroyed or undefined (decision 7)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+from provider.hvqual import marks
+
+DEFAULT_URI = "qemu:///system"
+
+
+@contextmanager
+def connection(uri: str) -> Iterator[Any]:
+    """A libvirt connection for the block; the error of a dead libvirtd comes out as ConnectionError with what to do."""
+    libvirt = marks.libvirt_module()
+    try:
+        conn = libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        message = f"libvirtd does not answer at '{uri}' ({error}): start it, then replay again"
+        raise ConnectionError(message) from error
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def _lookup(conn: Any, details: dict[str, Any], kind: str) -> Any | None:  # noqa: ANN401
+    """The domain or network that an entry means: by uuid when it is known, else by name; None when it is gone."""
+    libvirt = marks.libvirt_module()
+    missing = {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK}
+    try:
+        if details.get("uuid"):
+            return getattr(conn, "lookupByUUIDString" if kind == "domain" else "networkLookupByUUIDString")(details["uuid"])
+        return getattr(conn, "lookupByName" if kind == "domain" else "networkLookupByName")(details["name"])
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in missing:
+            return None
+        raise
+
+
+def is_ours(domain: Any) -> bool:  # noqa: ANN401 - a virDomain
+    """Whether a domain carries our owner element."""
+    return owner_of(domain) is not None
+
+
+def owner_of(domain: Any) -> dict[str, str] | None:  # noqa: ANN401
+    """Who of us made a domain: campaign and pid; None when it is not ours."""
+    return marks.owner_in(domain.XMLDesc(0))
+
+
+def _with(details: dict[str, Any], kind: str, act: Callable[[Any], str | None]) -> tuple[str, str]:
+    """
+    Look a thing up and act on it if it is ours.
+
+    libvirt before 9.7 drops the metadata of networks, so a network is ours by our prefix and the uuid that we chose and recorded.
+    """
+    name = details["name"]
+    with connection(details.get("uri") or DEFAULT_URI) as conn:
+        thing = _lookup(conn, details, kind)
+        if thing is None:
+            return "gone", f"there is no {kind} '{name}' any more"
+        if not (is_ours(thing) if kind == "domain" else name.startswith(marks.PREFIX) and thing.name() == name):
+            return "gone", f"the {kind} '{name}' does not carry our mark: left alone"
+        did = act(thing)
+        return ("restored", f"{kind} '{name}' {did}") if did else ("gone", f"{kind} '{name}' was so already")
+
+
+def destroy_domain(details: dict[str, Any], _home: Path) -> tuple[str, str]:
+    """Destroy a domain of ours if it runs."""
+    return _with(details, "domain", _destroy)
+
+
+def undefine_domain(details: dict[str, Any], _home: Path) -> tuple[str, str]:
+    """Undefine a domain of ours with its saved state, snapshots' metadata, checkpoints' metadata and NVRAM."""
+    return _with(details, "domain", undefine)
+
+
+def destroy_network(details: dict[str, Any], _home: Path) -> tuple[str, str]:
+    """Stop a network of ours if it is active."""
+    return _with(details, "network", _destroy)
+
+
+def undefine_network(details: dict[str, Any], _home: Path) -> tuple[str, str]:
+    """Undefine a network of ours if it is persistent."""
+    return _with(details, "network", lambda thing: (thing.undefine(), "undefined")[1] if thing.isPersistent() else None)
+
+
+def _destroy(thing: Any) -> str | None:  # noqa: ANN401
+    if not thing.isActive():
+        return None
+    thing.destroy()
+    return "destroyed"
+
+
+def undefine(domain: Any) -> str | None:  # noqa: ANN401
+    """Undefine one domain with all that libvirt keeps about it; None when it is transient."""
+    libvirt = marks.libvirt_module()
+    if not domain.isPersistent():
+        return None
+    flags = (
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    )
+    domain.undefineFlags(flags)
+    return "undefined"

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What went wrong, how bad it is, and what the operator has said about it."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Optional
+
+
+class FindingKind(enum.Enum):
+    """Every way in which something can be not as it should: a closed set, each with a row in the severity table."""
+
+    HOST_HANG = "host-hang"
+    HOST_REBOOT = "host-reboot"
+    HOST_PANIC = "host-panic"
+    HOST_LOCKUP = "host-lockup"
+    HOST_MCE = "host-mce"
+    DATA_LOSS = "data-loss"
+    GUEST_PANIC = "guest-panic"
+    GUEST_REBOOT = "guest-reboot"
+    GUEST_FREEZE = "guest-freeze"
+    VM_LOST = "vm-lost"
+    QEMU_CRASH = "qemu-crash"
+    LIBVIRTD_RESTART = "libvirtd-restart"
+    HOST_LOG = "host-log"
+    OPERATION_REFUSED = "operation-refused"
+    WRONG_RESULT = "wrong-result"
+    SLA_UNMET = "sla-unmet"
+    CRITERION_UNMET = "criterion-unmet"
+    CRITERION_UNKNOWN = "criterion-unknown"
+    LEFTOVER = "leftover"
+    NODE_TAINTED = "node-tainted"
+    WRONG_TEXT = "wrong-text"
+    MISSING_MESSAGE = "missing-message"
+    INTERRUPTED = "interrupted"
+    NOT_RUN = "not-run"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    PASSED_WITHOUT_OBSERVATION = "passed-without-observation"
+    MISSING_CASE = "missing-case"
+    HEALTH_UNKNOWN = "health-unknown"
+    WEAK_LIMIT = "weak-limit"
+    SMALL_SCALE = "small-scale"
+    TAMPERED_JOURNAL = "tampered-journal"
+
+    @classmethod
+    def values(cls) -> frozenset[str]:
+        """Return the names of all kinds as files hold them."""
+        return _VALUES
+
+
+_VALUES = frozenset(kind.value for kind in FindingKind)
+
+UNWAIVABLE = frozenset(
+    {
+        FindingKind.HOST_HANG,
+        FindingKind.HOST_REBOOT,
+        FindingKind.HOST_PANIC,
+        FindingKind.HOST_LOCKUP,
+        FindingKind.HOST_MCE,
+        FindingKind.DATA_LOSS,
+        FindingKind.VM_LOST,
+    }
+)
+"""What no ledger entry waives or makes less severe (decision 5)."""
+
+NOT_ATTEMPTED = frozenset(
+    {
+        FindingKind.CRITERION_UNKNOWN,
+        FindingKind.INTERRUPTED,
+        FindingKind.NOT_RUN,
+        FindingKind.ERROR,
+        FindingKind.CANCELLED,
+        FindingKind.PASSED_WITHOUT_OBSERVATION,
+        FindingKind.MISSING_CASE,
+        FindingKind.HEALTH_UNKNOWN,
+        FindingKind.WEAK_LIMIT,
+        FindingKind.SMALL_SCALE,
+        FindingKind.TAMPERED_JOURNAL,
+    }
+)
+"""Kinds that say "not seen" or "not asked as required": the verdict is INCOMPLETE, whatever the ledger says (decision 2)."""
+
+
+class Severity(enum.Enum):
+    """How bad a finding is; the order is from bad to less bad."""
+
+    CRITICAL = "critical"
+    MAJOR = "major"
+    MINOR = "minor"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Why a finding does not block, who says so and until when: ISO date, that day included."""
+
+    entry: str
+    reason: str
+    owner: str
+    expires: str
+
+
+# The order matters: what is most particular goes first.
+_VOLATILE = (
+    (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE), "<uuid>"),
+    (re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", re.IGNORECASE), "<mac>"),
+    (re.compile(r"\bhvq-[\w.-]+"), "<vm>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "<address>"),
+    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
+    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE), "<hex>"),
+    (re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"), "<n>"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+def normalise(message: str) -> str:
+    """
+    Return *message* without what differs between two sights of one fault: numbers, ids, addresses, times, VM names.
+
+    >>> normalise("vCPU 3 of 'hvq-1f-2' stuck for 22.5s at 0xffff8800")
+    "vCPU <n> of '<vm>' stuck for <n>s at <hex>"
+    """
+    for pattern, placeholder in _VOLATILE:
+        message = pattern.sub(placeholder, message)
+    return message.strip()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be. `case` is a case key, or empty when it befell the campaign."""
+
+    kind: FindingKind
+    severity: Severity
+    case: str
+    message: str
+    evidence: tuple[str, ...] = ()
+    """Files relative to the campaign's folder."""
+    category: str = ""
+    phase: str = ""
+    observation: str = ""
+    components: tuple[str, ...] = ()
+    rule: str = ""
+    """The row of the severity table that decided."""
+    seen: int = 1
+    attempts: int = 1
+    """In how many of how many attempts of the case it was seen."""
+    original: Optional[Severity] = None
+    """The table's severity when the ledger changed it; it stays visible."""
+    entry: str = ""
+    """The ledger's entry that knows this finding."""
+    bug: str = ""
+    fix_target: str = ""
+    override_reason: str = ""
+    waiver: Optional[Waiver] = None
+    notes: tuple[str, ...] = ()
+    """What the ledger could not do for it: an expired waiver, a waiver that this kind does not take."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same fault over cases, runs and nodes: 12 hexadecimal digits."""
+        return hashlib.sha256(f"{self.kind.value}\n{normalise(self.message)}".encode()).hexdigest()[:12]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still counts: nothing that is not waived is closed."""
+        return self.waiver is None
+
+    @property
+    def is_downgraded(self) -> bool:
+        """Whether the ledger made it less severe than the table does."""
+        return self.original is not None and self.severity.rank > self.original.rank

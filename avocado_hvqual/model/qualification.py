@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Everything that a report may say about one campaign: a value, the same for the same input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from avocado_hvqual.model.answer import Answer, Judgement
+from avocado_hvqual.model.finding import Finding
+from avocado_hvqual.model.record import Gate, Header, ParameterChange
+from avocado_hvqual.model.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class NotCovered:
+    """Something that a qualification needs and this campaign did not show."""
+
+    what: str
+    """A case key, or ``component <name>``."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    """One exit criterion of the requirement (section 7), answered by the judge: ids ``hvqual.gate.*``."""
+
+    id: str
+    answer: Answer
+    sentence: str
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One required case: how often it was tried, how it stands, and what its limits say."""
+
+    case: str
+    phase: str
+    category: str
+    outcome: str
+    """``passed``, ``failed``, ``not attempted`` or ``not required``."""
+    attempts: tuple[str, ...]
+    """Each try's status in order."""
+    maturity: str
+    seconds: float
+    judgements: tuple[Judgement, ...] = ()
+    logdir: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the judge, for `verdict --explain`."""
+
+    case: str
+    rule: str
+    sentence: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Qualification:
+    """The verdict with its reasons."""
+
+    verdict: Verdict
+    basis: Verdict
+    """What it would be on the production node in full: told apart from the verdict for selections and labs."""
+    clean: bool
+    """All that was required is attempted and nothing is open."""
+    required: int
+    attempted: int
+    findings: tuple[Finding, ...]
+    results: tuple[CaseResult, ...]
+    not_covered: tuple[NotCovered, ...]
+    gates: tuple[GateAnswer, ...]
+    reasons: tuple[str, ...]
+    """Why it is not QUALIFIED, the worst first; empty when it is."""
+    next_steps: tuple[str, ...]
+    header: Header
+    ended_wall: float
+    parameters: tuple[ParameterChange, ...] = ()
+    phase_gates: tuple[Gate, ...] = ()
+    scale: dict[str, Any] = field(default_factory=dict)
+    """By use case: the parameters that say how much was done."""
+    notes: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    """Ledger entries that matched nothing."""
+    steps: tuple[Step, ...] = ()
+    policy: str = ""
+    """Name and digest of the policy that judged."""
+    today: str = ""

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one campaign left behind, read from its journal and its tests' files: all that the judge knows of a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from avocado_hvqual.model.case import RequiredRow
+from avocado_hvqual.model.observation import CaseTrace
+from avocado_hvqual.model.plan import PlannedCase
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the campaign is about, from the journal's first line."""
+
+    id: str
+    profile: str
+    selection: bool
+    lab: bool
+    node: dict[str, Any]
+    """Facts; ``id`` and ``hostname`` at least."""
+    command: str
+    versions: dict[str, str]
+    """Kernel, QEMU, libvirt, avocado, ...: the builds under test."""
+    started: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of one case; every try is kept."""
+
+    case: str
+    status: Optional[str]
+    """As avocado said it (PASS, FAIL, ERROR, CANCEL, SKIP, WARN, INTERRUPTED, ...); None when it never said."""
+    line: int
+    """The journal's line that says so."""
+    fail_reason: str = ""
+    fail_class: str = ""
+    logdir: str = ""
+    time: float = 0.0
+    trace: Optional[CaseTrace] = None
+    damage: str = ""
+    """Why the test's own file cannot be believed."""
+
+
+@dataclass(frozen=True)
+class HealthEvent:
+    """Something that befell the node; `case` is empty between cases."""
+
+    kind: str
+    message: str
+    evidence: str = ""
+    case: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the campaign decided before a phase."""
+
+    phase: str
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class ParameterChange:
+    """A parameter that differs from the profile's; `case` is empty when it was given to all."""
+
+    name: str
+    value: str
+    profile_value: str
+    case: str = ""
+
+
+@dataclass(frozen=True)
+class CampaignRecord:
+    """One campaign as its files tell it; see `campaign.loader.load_campaign`."""
+
+    header: Header
+    planned: tuple[PlannedCase, ...] = ()
+    required: tuple[RequiredRow, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    health: tuple[HealthEvent, ...] = ()
+    doubts: tuple[tuple[str, str], ...] = ()
+    """(case or empty, reason) for which the node's health is not known."""
+    leftovers: tuple[tuple[str, str], ...] = ()
+    """(case or empty, difference): the node is not as it was."""
+    gates: tuple[Gate, ...] = ()
+    parameters: tuple[ParameterChange, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What broke in the harness itself."""
+    reboots: tuple[tuple[str, str], ...] = ()
+    """(case or empty, sentence): the node booted anew and nobody had announced it."""
+    ended: str = ""
+    """Status of the campaign's last end, empty when it has none after its last case."""
+    ended_wall: float = 0.0
+    damage: tuple[str, ...] = ()
+    """What shows that the journal is not as it was written, each with its line number."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing and no damage: a torn last line."""
+    health_known: bool = False
+    """Whether anybody said at all that the node's health was watched and known."""
+    details: dict[str, Any] = field(default_factory=dict)

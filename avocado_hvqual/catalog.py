@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from avocado.core.settings import settings
 from avocado_vt.plugins.vt_resolver import VTDiscoverer
 
 from avocado_hvqual.errors import DefinitionError
+from avocado_hvqual.model.case import HOST_CONFIGURATIONS, CaseKey, Impact, Phase
+from avocado_hvqual.model.plan import PlannedCase
 
 VT_TYPES = ("libvirt", "qemu")
 PROVIDERS = "avocado-hvqual"
 """Each provider of ours has a name that begins so; a foreign provider's test that is named hvqual is none of our business."""
 
-PHASES = ("preparation", "hypervisor", "cloud")
-HOST_CONFIGURATIONS = ("none", "single_big", "n_equal", "patterns")
-IMPACTS = ("none", "guest", "host", "storage", "network")
+PROFILES = ("smoke", "lab", "nightly", "production")
 REQUIRED = (
     "hv_id",
     "hv_phase",
@@ -33,111 +33,114 @@ REQUIRED = (
     "hv_observations",
     "hv_timeout",
 )
-
+CLOSED = {
+    "hv_phase": tuple(phase.value for phase in Phase),
+    "hv_host_config": HOST_CONFIGURATIONS,
+    "hv_impact": tuple(impact.value for impact in Impact),
+}
 SELECTION_SETTINGS = ("vt.config", "vt.save_config", "vt.only_filter", "vt.no_filter", "vt.extra_params")
 """Settings of a user's own avocado.conf that would silently narrow or change what the catalog holds."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One case of the catalog: its stable key, what its cfg says of it, and the avocado runnable that runs it."""
+    """One case of the catalog: what its cfg says of it at a profile, and the avocado runnable that runs it."""
 
-    key: str
-    vt_type: str
-    id: str
-    category: str
-    phase: str
-    host_configuration: str
-    impact: str
-    maturity: str
-    components: tuple[str, ...]
-    observations: tuple[str, ...]
-    timeout: float
+    planned: PlannedCase
     name: str
-    params: Mapping[str, str]
     runnable: Any = field(compare=False, repr=False)
 
     @property
-    def limits(self) -> dict[str, str]:
-        """The shipped limit of each observation, as its cfg says it."""
-        return {name[len("hv_limit_") :]: value for name, value in self.params.items() if name.startswith("hv_limit_")}
+    def key(self) -> CaseKey:
+        """The case's stable key."""
+        return self.planned.key
 
 
-def case_key(vt_type: str, params: Mapping[str, Any]) -> str:
-    """Return the stable key ``<vt_type>:<hv_id>:<host configuration>[:<axis>=<value>]`` of a leaf's parameters."""
-    axes = [str(params["hv_axis"])] if params.get("hv_axis") else []
-    return ":".join([vt_type, str(params["hv_id"]), str(params.get("hv_host_config", "none")), *axes])
+def at_profile(params: Mapping[str, Any], profile: str) -> dict[str, str]:
+    """Return the ``hv_*`` parameters as a test sees them under a profile: ``hv_x_smoke`` is ``hv_x`` under smoke."""
+    ours = {name: str(value) for name, value in params.items() if name.startswith("hv_")}
+    seen = {}
+    for name, value in ours.items():
+        base, _, suffix = name.rpartition("_")
+        if not (suffix in PROFILES and base in ours):
+            seen[name] = ours.get(f"{name}_{profile}", value)
+    return {**seen, "hv_profile": profile}
 
 
-def entry_of(runnable: Any, vt_type: Optional[str] = None) -> Entry:
+def _wrong(params: Mapping[str, Any]) -> list[str]:
+    said = [f"'{name}' is missing" for name in REQUIRED if not str(params.get(name, "")).strip()]
+    for name, allowed in CLOSED.items():
+        if params.get(name) and params[name] not in allowed:
+            said.append(f"'{name}' is '{params[name]}', not one of {', '.join(allowed)}")
+    try:
+        seconds = float(params.get("hv_timeout", 0))
+    except ValueError:
+        seconds = 0
+    if seconds <= 0:
+        said.append(f"'hv_timeout' is '{params.get('hv_timeout')}', not a number of seconds above 0")
+    return said
+
+
+def planned(params: Mapping[str, Any], name: str, profile: str = "") -> PlannedCase:
     """
-    Return the case that an avocado runnable holds; its kwargs are the cartesian parameters.
+    Return the case that a leaf's parameters describe, at the given profile or else at the leaf's own.
 
     DefinitionError names the leaf and everything that is missing or outside its closed set.
     """
-    params = runnable.kwargs
-    wrong = [f"'{name}' is missing" for name in REQUIRED if not str(params.get(name, "")).strip()]
-    for name, allowed in (("hv_phase", PHASES), ("hv_host_config", HOST_CONFIGURATIONS), ("hv_impact", IMPACTS)):
-        if params.get(name) and params[name] not in allowed:
-            wrong.append(f"'{name}' is '{params[name]}', not one of {', '.join(allowed)}")
+    seen = at_profile(params, profile or str(params.get("hv_profile", "lab")))
+    wrong = _wrong(seen)
     try:
-        timeout = float(params.get("hv_timeout", 0))
-    except ValueError:
-        timeout = 0
-    if timeout <= 0:
-        wrong.append(f"'hv_timeout' is '{params.get('hv_timeout')}', not a number of seconds above 0")
+        axes = f":{seen['hv_axis']}" if seen.get("hv_axis") else ""
+        key = CaseKey.parse(f"{params.get('vm_type')}:{seen.get('hv_id')}:{seen.get('hv_host_config')}{axes}")
+    except ValueError as error:
+        wrong.append(f"its key {error}")
     if wrong:
-        message = f"The case '{runnable.uri}' is not defined well: {'; '.join(wrong)}. Mend its cfg."
+        message = f"The case '{name}' is not defined well: {'; '.join(wrong)}. Mend its cfg."
         raise DefinitionError(message)
-    return Entry(
-        key=case_key(vt_type or str(params.get("vm_type", "")), params),
-        vt_type=vt_type or str(params.get("vm_type", "")),
-        id=params["hv_id"],
-        category=params["hv_category"],
-        phase=params["hv_phase"],
-        host_configuration=params["hv_host_config"],
-        impact=params["hv_impact"],
-        maturity=params.get("hv_maturity", ""),
-        components=tuple(params["hv_components"].split()),
-        observations=tuple(params["hv_observations"].split()),
-        timeout=timeout,
-        name=runnable.uri,
-        params={name: str(value) for name, value in params.items() if name.startswith("hv_")},
-        runnable=runnable,
+    return PlannedCase(
+        key=key,
+        phase=Phase(seen["hv_phase"]),
+        category=seen["hv_category"],
+        impact=Impact(seen["hv_impact"]),
+        components=tuple(seen["hv_components"].split()),
+        observations=tuple(seen["hv_observations"].split()),
+        limits={name[len("hv_limit_") :]: value for name, value in seen.items() if name.startswith("hv_limit_")},
+        timeout=float(seen["hv_timeout"]),
+        maturity=seen.get("hv_maturity", ""),
+        params=seen,
     )
 
 
 def is_ours(runnable: Any) -> bool:
-    """Return whether a runnable is a case of ours: it says which use case it is, or our provider brought it."""
+    """Return whether a runnable is a case of ours: it says which use case it is, or a provider of ours brought it."""
     kwargs = getattr(runnable, "kwargs", None) or {}
     return bool(kwargs.get("hv_id")) or str(kwargs.get("provider", "")).startswith(PROVIDERS)
 
 
-def _runnables(vt_type: str, extra_params: Sequence[str]) -> list[Any]:
+def _runnables(vt_type: str) -> list[Any]:
     config = settings.as_dict()
     config.update(dict.fromkeys(SELECTION_SETTINGS))
-    config.update({"vt.type": vt_type, "vt.only_filter": "hvqual", "vt.extra_params": list(extra_params) or None})
+    config.update({"vt.type": vt_type, "vt.only_filter": "hvqual"})
     try:
         (resolution,) = VTDiscoverer(config).discover()
     except Exception as error:  # the cartesian parser raises a dozen unrelated classes
-        message = f"The cfgs of the backend '{vt_type}' cannot be parsed: {error}. Run 'avocado hvqual register' and try again."
+        message = f"The cfgs of the backend '{vt_type}' cannot be parsed: {error}. Try 'avocado hvqual register'."
         raise DefinitionError(message) from error
     return [runnable for runnable in resolution.resolutions if is_ours(runnable)]
 
 
-def load(vt_types: Sequence[str] = VT_TYPES, extra_params: Sequence[str] = ()) -> dict[str, Entry]:
+def load(profile: str = "", vt_types: Sequence[str] = VT_TYPES) -> dict[CaseKey, Entry]:
     """
-    Return all cases of the given backends by key, in no meaningful order.
+    Return all cases of the given backends by key, in no meaningful order, as they are at a profile.
 
-    ``extra_params`` are ``name=value`` pairs given to every case, as avocado's --vt-extra-params. DefinitionError when a cfg
-    cannot be parsed, a leaf is not defined well or two leaves claim one key.
+    DefinitionError when a cfg cannot be parsed, a leaf is not defined well or two leaves claim one key.
     """
-    cases: dict[str, Entry] = {}
-    for vt_type in vt_types:
-        for runnable in _runnables(vt_type, extra_params):
-            entry = entry_of(runnable, vt_type)
-            if entry.key in cases:
-                message = f"Two cases have the key '{entry.key}': '{cases[entry.key].name}' and '{entry.name}'. Give one of them an hv_axis."
-                raise DefinitionError(message)
-            cases[entry.key] = entry
+    cases: dict[CaseKey, Entry] = {}
+    for runnable in (found for vt_type in vt_types for found in _runnables(vt_type)):
+        entry = Entry(planned(runnable.kwargs, runnable.uri, profile), runnable.uri, runnable)
+        if entry.key in cases:
+            both = f"'{cases[entry.key].name}' and '{entry.name}'"
+            message = f"Two cases have the key '{entry.key}': {both}. Give one of them an hv_axis."
+            raise DefinitionError(message)
+        cases[entry.key] = entry
     return cases

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What several tests of the provider share: good parameters of a case, and the reader of its record."""
+
+import json
+from pathlib import Path
+
+from provider.hvqual.record import FILE
+
+PARAMS = {
+    "vm_type": "libvirt",
+    "hv_id": "hvqual.lifecycle.start",
+    "hv_category": "lifecycle",
+    "hv_phase": "hypervisor",
+    "hv_host_config": "single_big",
+    "hv_impact": "guest",
+    "hv_components": "qemu libvirt",
+    "hv_observations": "guest_ready",
+    "hv_limit_guest_ready": "max < 10 s",
+    "hv_profile": "smoke",
+    "hv_maturity": "lab-proven",
+    "hv_timeout": "60",
+    "hv_image": "micro",
+    "hv_image_home": "/nowhere",
+    "hv_vm_count": "1",
+    "hv_reserve_cpus": "0",
+    "hv_reserve_memory_mib": "0",
+    "hv_max_memory_mib": "256",
+    "hv_disk_mib": "64",
+    "hv_ready_timeout": "5",
+    "hv_login_timeout": "5",
+    "hv_shutdown_timeout": "5",
+    "hv_operation_timeout": "5",
+    "hv_hold": "0",
+    "hv_witness_port": "5610",
+    "hv_network": "default",
+    "hv_qemu_binary": "/usr/bin/qemu-system-x86_64",
+}
+
+
+def lines(folder):
+    """Return the parsed lines of the record in *folder*."""
+    return [json.loads(line) for line in (Path(folder) / FILE).read_text().splitlines()]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a guest sees is held against what it was given, each difference named."""
+
+import pytest
+
+from provider.hvqual.domain_xml import Spec
+from provider.hvqual.steps import matches
+
+SPEC = Spec("hvq-1-1", "u", 2, 524288, "52:54:00:aa:bb:01", "/d", 64)
+SEEN = {
+    "cpus_online": "2",
+    "memory_kib": "490000",
+    "disks": "vda:131072",
+    "nics": "eth0:52:54:00:aa:bb:01:192.168.122.7",
+}
+
+
+def test_the_same_is_no_difference():
+    """A guest that sees what it was given gets no sentence."""
+    assert matches(SPEC, SEEN) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"cpus_online": "1"}, "1 CPUs instead of 2"),
+        ({"memory_kib": "262144"}, "262144 KiB"),
+        ({"memory_kib": "999999"}, "999999 KiB"),
+        ({"disks": "vda:2048"}, "without a vda of 64 MiB"),
+        ({"disks": ""}, "without a vda"),
+        ({"nics": "eth0:52:54:00:aa:bb:02:none"}, "without 52:54:00:aa:bb:01"),
+    ],
+)
+def test_each_difference_is_named(change, named):
+    """Fewer or more than was given, of anything, is told."""
+    assert named in matches(SPEC, {**SEEN, **change})

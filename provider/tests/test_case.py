@@ -122,7 +122,7 @@ def test_a_tainted_node_is_not_touched(node, tmp_path):
     with case(SimpleNamespace(logdir=str(_folder(tmp_path, "one"))), PARAMS, None, Own) as it:
         it.record.observe("guest_ready", 1.0, "s")
         it.undo.taint("seeded")
-    with pytest.raises(TestError, match="tainted .seeded.*avocado hvqual clean"):
+    with pytest.raises(TestError, match=r"tainted .seeded.*avocado hvqual clean"):
         run(_folder(tmp_path, "two"), lambda it: None)
 
 

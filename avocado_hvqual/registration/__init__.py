@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.registration import generated, providers
-from avocado_hvqual.registration.stamp import locked, stamp
+from avocado_hvqual.registration.stamp import fingerprint, locked
 from avocado_hvqual.trees import provider_root
 
 STAMP = "avocado-hvqual.stamp"
@@ -28,15 +28,15 @@ def register() -> list[str]:
     home = folder.parent
     if _switched_off(home / OFF):
         return []
-    if _read(home / STAMP) == stamp(folder, data, root, library):
+    if _read(home / STAMP) == fingerprint(folder, data, root, library):
         return []
     with locked(home / LOCK):
-        if _read(home / STAMP) == stamp(folder, data, root, library):
+        if _read(home / STAMP) == fingerprint(folder, data, root, library):
             return []
         providers.write_providers(folder, root)
         problems = generated.generate(data, ours=True)
         # Stamped also after a problem: it is told once, not at each command; a changed provider file is a new try.
-        providers.write_atomically(home / STAMP, stamp(folder, data, root, library))
+        providers.write_atomically(home / STAMP, fingerprint(folder, data, root, library))
     return problems
 
 

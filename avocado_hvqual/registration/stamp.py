@@ -15,10 +15,10 @@ from avocado_hvqual.errors import RegistrationError
 from avocado_hvqual.registration.generated import subtests
 from avocado_hvqual.registration.providers import provider_files
 
-LOCK_TIMEOUT = 60.0  # seconds; a generation takes less than one, with tp-libvirt and tp-qemu beside us
+LOCK_TIMEOUT = 10.0  # seconds; a generation takes less than one, with tp-libvirt and tp-qemu beside us
 
 
-def stamp(folder: Path, data: Path, root: Path, library: Path) -> str:
+def fingerprint(folder: Path, data: Path, root: Path, library: Path) -> str:
     """
     Return a digest over all provider files, our cfgs, avocado-vt's own version and what was generated.
 
@@ -49,7 +49,7 @@ def _cfgs(folder: str) -> list[str]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold *path* against a second avocado that starts at the same moment; raises RegistrationError after a minute."""
+    """Hold *path* against a second avocado that starts at the same moment; raises RegistrationError after LOCK_TIMEOUT."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
         try:

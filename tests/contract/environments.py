@@ -78,7 +78,8 @@ def linked(root: Path) -> Path:
     for source in Path(sysconfig.get_path("purelib")).iterdir():
         if not source.name.startswith(OURS) and source.name != "__pycache__":
             (site / source.name).symlink_to(source)
-    for script in Path(sysconfig.get_path("scripts")).glob("avocado*"):
+    scripts = Path(sysconfig.get_path("scripts"))
+    for script in [*scripts.glob("avocado*"), *scripts.glob("aexpect*")]:
         lines = script.read_text(encoding="utf-8").splitlines(keepends=True)
         target = root / "bin" / script.name
         target.write_text(f"#!{root / 'bin' / 'python'}\n" + "".join(lines[1:]), encoding="utf-8")

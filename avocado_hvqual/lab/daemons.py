@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The daemons of one lab host, started and asked from inside it; also what `service NAME VERB` means there.
+
+A host has no service manager. Its first process is called ``init`` so that programs that look (avocado-vt does) take it for System V init and
+call ``service`` and ``chkconfig``: both lead here by way of the PATH of whatever is executed in the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from avocado_hvqual import wait
+from avocado_hvqual.lab.tools import find
+
+#: In the order in which they are started.
+DAEMONS = {"virtlogd": ("-d",), "virtlockd": ("-d",), "libvirtd": ("-d", "--listen")}
+NETWORKS = ("default", "fabric")
+_START_TIMEOUT = 20.0
+_STOP_TIMEOUT = 15.0
+#: Seconds in which a sound libvirtd answers a trivial question, however busy the machine.
+_ANSWER_TIMEOUT = 10.0
+
+
+def pid_of(name: str) -> int:
+    """Return the process of daemon *name*, 0 if it does not run."""
+    try:
+        pid = int(Path(f"/run/{name}.pid").read_text(encoding="ascii"))
+        comm = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+        zombie = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (OSError, ValueError):
+        return 0
+    return pid if comm == name and not zombie else 0
+
+
+def virsh(*arguments: str, timeout: float = _ANSWER_TIMEOUT) -> str | None:
+    """Return what virsh writes, None if it fails or libvirtd does not answer in time."""
+    command = ["virsh", "-q", "-c", "qemu:///system", *arguments]
+    try:
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return run.stdout if run.returncode == 0 else None
+
+
+def answers(name: str) -> bool:
+    """Whether daemon *name* runs and, for libvirtd, answers."""
+    return bool(pid_of(name)) and (name != "libvirtd" or virsh("uri") is not None)
+
+
+def start(name: str) -> None:
+    """Start daemon *name* unless it runs, and wait until it answers; raises `wait.WaitTimeoutError`."""
+    if not pid_of(name):
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", "LC_ALL": "C.UTF-8"}
+        with Path(f"/var/log/libvirt/{name}.start").open("wb") as log:
+            command = [find(name) or name, *DAEMONS[name]]
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", check=False)
+    wait.until(lambda: answers(name), _START_TIMEOUT, f"{name} to answer (see /var/log/libvirt/{name}.start in the host)")
+
+
+def stop(name: str) -> None:
+    """End daemon *name*, by force if it does not heed SIGTERM."""
+    pid = pid_of(name)
+    for number, patience in ((signal.SIGTERM, _STOP_TIMEOUT), (signal.SIGKILL, _STOP_TIMEOUT)):
+        if not pid_of(name):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        with contextlib.suppress(wait.WaitTimeoutError):
+            wait.until(lambda: not pid_of(name), patience, f"the end of {name}")
+
+
+def kill(name: str) -> None:
+    """End daemon *name* at once: it does not answer."""
+    pid = pid_of(name)
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        wait.until(lambda: not pid_of(name), _STOP_TIMEOUT, f"the end of {name}")
+
+
+def ensure() -> None:
+    """Start what does not run, replace a libvirtd that does not answer, and start the networks."""
+    if pid_of("libvirtd") and not answers("libvirtd"):
+        kill("libvirtd")
+    for name in DAEMONS:
+        start(name)
+    for network in NETWORKS:
+        with contextlib.suppress(wait.WaitTimeoutError):
+            # libvirtd starts them by itself soon after its own start.
+            wait.until(lambda network=network: active(network), 1.0, f"network {network}", interval=0.02)  # type: ignore[misc]
+        if not active(network):
+            virsh("net-start", network)
+        wait.until(lambda network=network: active(network), 10.0, f"network {network} to be active")  # type: ignore[misc]
+
+
+def active(network: str) -> bool:
+    """Whether libvirt's *network* is active."""
+    return network in (virsh("net-list", "--name") or "").split()
+
+
+def service(name: str, verb: str = "status") -> int:
+    """Do what service(8) does; other services do not exist here."""
+    name = name.removesuffix(".service")
+    if name not in DAEMONS:
+        sys.stderr.write(f"{name}: unrecognized service\n")
+        return 1
+    verbs: dict[str, tuple[Callable[[str], None], ...]] = {"start": (start,), "stop": (stop,), "restart": (stop, start)}
+    if verb in verbs:
+        for step in verbs[verb]:
+            step(name)
+        return 0
+    pid = pid_of(name)
+    sys.stdout.write(f"{name} is running (pid {pid}).\n" if pid else f"{name} is not running.\n")
+    return 0 if pid else 3
+
+
+def main(arguments: list[str]) -> int:
+    """``ensure``, or ``service NAME VERB``."""
+    try:
+        if arguments == ["ensure"]:
+            ensure()
+            return 0
+        return service(*arguments[1:3])
+    except (wait.WaitTimeoutError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The first process of a host: it makes the host's view of the machine, says so, and then only reaps. It ends with its host, and its host with it.
+
+Self-contained: it runs as a script in namespaces of its own and imports nothing of the package. ``launch CONFIG`` joins the host's cgroups and
+becomes unshare(1), which starts ``init CONFIG`` as process 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC = 2, 4, 8, 4096, 16384
+_MNT_DETACH = 2
+_PR_SET_NAME = 15
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_RUN = Path("/run/hvqual")
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
+    """Mount, with the system's own call: mount(8) would resolve /proc/self/fd/N to a path that is hidden by then."""
+    arguments = (os.fsencode(source), os.fsencode(target), os.fsencode(kind), flags, os.fsencode(options))
+    if _LIBC.mount(arguments[0], arguments[1], arguments[2], ctypes.c_ulong(arguments[3]), arguments[4]) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{os.strerror(error)}: mounting {kind or 'a bind'} of {source}", str(target))
+
+
+def launch(config_file: str) -> None:
+    """Join the cgroups of the host and become the program that makes its namespaces."""
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    for folder in config["cgroup_folders"]:
+        (Path(folder) / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+    spaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--propagation", "private"]
+    python = [sys.executable, "-I", "-S", __file__, "init", config_file]
+    os.execvp("unshare", ["unshare", *spaces, "--fork", "--kill-child", "--", *python])
+
+
+def init(config_file: str) -> None:
+    """Make the host's view, report it ready, reap for ever."""
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    _LIBC.prctl(_PR_SET_NAME, b"init", 0, 0, 0)
+    socket.sethostname(config["name"])
+    kernel_views(config)
+    private_folders(config)
+    (_RUN / "host.json").write_text(json.dumps(config["host"], indent=1), encoding="utf-8")
+    (_RUN / "ready").touch()
+    while True:
+        reap()
+        signal.sigwait({signal.SIGCHLD})
+
+
+def reap() -> None:
+    """Take leave of every child that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
+def kernel_views(config: dict[str, Any]) -> None:
+    """Mount /proc, /sys and the cgroups anew, so that they show this host's namespaces."""
+    hidden = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    mount("proc", Path("/proc"), "proc", hidden)
+    # The machine's own view goes, so that no program finds its cgroups in the list of mounts.
+    _LIBC.umount2(b"/sys", _MNT_DETACH)
+    mount("sysfs", Path("/sys"), "sysfs", hidden)
+    hierarchies = config["hierarchies"]
+    if [hierarchy["version"] for hierarchy in hierarchies] == [2]:
+        mount("cgroup2", _CGROUP_ROOT, "cgroup2", hidden)
+        leave_cgroup_root(_CGROUP_ROOT)
+        return
+    mount("tmpfs", _CGROUP_ROOT, "tmpfs", hidden, "mode=755")
+    for hierarchy in hierarchies:
+        mount_hierarchy(hierarchy, hidden)
+
+
+def mount_hierarchy(hierarchy: dict[str, Any], flags: int) -> None:
+    """Mount one cgroup hierarchy under the name that it has outside, with a link for each of several controllers."""
+    folder = _CGROUP_ROOT / Path(hierarchy["mount"]).name
+    folder.mkdir()
+    if hierarchy["version"] == 2:  # noqa: PLR2004
+        mount("cgroup2", folder, "cgroup2", flags)
+        leave_cgroup_root(folder)
+        return
+    options = hierarchy["options"]
+    named = [option for option in options if option.startswith("name=")]
+    mount("cgroup", folder, "cgroup", flags, ",".join(["none", *named] if named else options))
+    for option in options:
+        if not named and option != folder.name and not (_CGROUP_ROOT / option).exists():
+            (_CGROUP_ROOT / option).symlink_to(folder.name)
+
+
+def leave_cgroup_root(root: Path) -> None:
+    """Move to a leaf: version 2 hands controllers on only from a cgroup without processes of its own, and libvirt needs them below."""
+    leaf = root / "init"
+    leaf.mkdir(exist_ok=True)
+    (leaf / "cgroup.procs").write_text("0", encoding="ascii")
+    for controller in (root / "cgroup.controllers").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):
+            (root / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
+
+
+def private_folders(config: dict[str, Any]) -> None:
+    """Put the host's own folders over the machine's, and keep visible what lies below a hidden one."""
+    # Opened before anything is hidden: afterwards the paths lead elsewhere.
+    binds = [(os.open(source, os.O_PATH), Path(target)) for source, target in config["binds"]]
+    outside = [(os.open(folder, os.O_PATH), _RUN / "outside" / folder.strip("/")) for folder in config["outside"]]
+    kept = [(os.open(folder, os.O_PATH), Path(folder)) for folder in config["keep"]]
+    for descriptor, target in binds:
+        bind(descriptor, target)
+    for descriptor, target in [*outside, *kept]:
+        target.mkdir(parents=True, exist_ok=True)
+        bind(descriptor, target)
+    for descriptor, _target in [*binds, *outside, *kept]:
+        os.close(descriptor)
+    for folder in config["folders"]:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    mount("tmpfs", Path("/dev/shm"), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")  # noqa: S108
+    if config["hugepages"]:
+        mount("hugetlbfs", Path("/dev/hugepages"), "hugetlbfs", _MS_NOSUID | _MS_NODEV)
+
+
+def bind(descriptor: int, target: Path) -> None:
+    """Show the open file or folder *descriptor* at *target*."""
+    mount(f"/proc/self/fd/{descriptor}", target, "", _MS_BIND | _MS_REC)
+
+
+if __name__ == "__main__":
+    {"launch": launch, "init": init}[sys.argv[1]](sys.argv[2])

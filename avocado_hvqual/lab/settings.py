@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The configuration files of one lab host, as text."""
+
+from __future__ import annotations
+
+import uuid
+
+from avocado_hvqual.lab.paths import FABRIC_ADDRESSES, HOSTS
+
+#: Bridge in each host that joins it, and guests that ask for it, to the fabric.
+FABRIC_BRIDGE = "br0"
+FABRIC_DEVICE = "fab0"
+
+
+def host_uuid(lab_id: str, name: str) -> str:
+    """Return the identity that libvirtd of host *name* announces; the same after each power-on, as firmware would have it."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{lab_id}.lab.avocado-hvqual.example"))
+
+
+def libvirtd_conf(lab_id: str, name: str) -> str:
+    """libvirtd listens on its socket and, for migrations, on the fabric's address without authentication: only the lab is there."""
+    return f"""listen_tls = 0
+listen_tcp = 1
+listen_addr = "{FABRIC_ADDRESSES[name]}"
+auth_tcp = "none"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+unix_sock_group = "root"
+host_uuid = "{host_uuid(lab_id, name)}"
+log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
+"""
+
+
+def qemu_conf(name: str) -> str:
+    """QEMU runs as root: the shared storage belongs to root on both hosts."""
+    return f"""security_driver = "none"
+user = "root"
+group = "root"
+remember_owner = 0
+vnc_listen = "127.0.0.1"
+migration_host = "{FABRIC_ADDRESSES[name]}"
+migration_address = "{FABRIC_ADDRESSES[name]}"
+"""
+
+
+def default_network() -> str:
+    """The NAT network, with the same addresses on each host, so that a guest that moves keeps its gateway."""
+    return """<network>
+  <name>default</name>
+  <forward mode='nat'/>
+  <bridge name='virbr0' stp='off' delay='0'/>
+  <ip address='192.168.122.1' netmask='255.255.255.0'>
+    <dhcp><range start='192.168.122.2' end='192.168.122.254'/></dhcp>
+  </ip>
+</network>
+"""
+
+
+def fabric_network() -> str:
+    """The network whose guests stand on the fabric itself: their gateway is outside both hosts."""
+    return f"""<network>
+  <name>fabric</name>
+  <forward mode='bridge'/>
+  <bridge name='{FABRIC_BRIDGE}'/>
+</network>
+"""
+
+
+def hosts_file() -> str:
+    """/etc/hosts of every lab host."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    return "".join(f"{line}\n" for line in [*lines, *(f"{FABRIC_ADDRESSES[name]} {name}" for name in HOSTS)])
+
+
+def qemu_wrapper(qemu: str) -> str:
+    """The program that stands where the distribution's QEMU was; the QEMU under test finds its firmware beside itself."""
+    quoted = qemu.replace("'", "'\\''")
+    return f"#!/bin/sh\nexec '{quoted}' \"$@\"\n"

@@ -54,7 +54,7 @@ def path_is_ours(path: str | Path, our_home: str | Path | None = None) -> bool:
     return any(part.name.startswith(PREFIX) or (part / MARKER).is_file() for part in chain)
 
 
-def libvirt_module() -> Any:  # noqa: ANN401 - libvirt-python has no types
+def libvirt_module() -> Any:
     """
     The libvirt-python module; ImportError with a sentence when it is missing.
 
@@ -62,6 +62,8 @@ def libvirt_module() -> Any:  # noqa: ANN401 - libvirt-python has no types
     """
     module = importlib.import_module("libvirt")
     if not hasattr(module, "openReadOnly"):
-        message = "The module 'libvirt' that Python found is not libvirt-python. Install libvirt-python for this interpreter."
+        message = (
+            "The module 'libvirt' that Python found is not libvirt-python. Install libvirt-python for this interpreter."
+        )
         raise ImportError(message)
     return module

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-if __package__ in {None, ""}:  # run as a script: our own folder must not shadow modules, the provider's root must be found
+# Run as a script, our own folder must not shadow modules, and the provider's root must be found.
+if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from provider.hvqual import node_items
@@ -40,16 +41,24 @@ class NodeState:
     @property
     def digest(self) -> str:
         """SHA-256 over all items and their lines, in hexadecimal."""
-        return hashlib.sha256(json.dumps({name: list(lines) for name, lines in self.items.items()}, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps({name: list(lines) for name, lines in self.items.items()}, sort_keys=True).encode()
+        ).hexdigest()
 
     @property
     def unreachable(self) -> list[str]:
         """The items of which nothing is known, with the reason: two such states are equal and prove nothing."""
-        return [f"{name}: {line}" for name, lines in self.items.items() for line in lines if line.startswith(UNREACHABLE)]
+        return [
+            f"{name}: {line}" for name, lines in self.items.items() for line in lines if line.startswith(UNREACHABLE)
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """The state as JSON knows it, the digest beside it for the reader."""
-        return {"format": FORMAT, "digest": self.digest, "items": {name: list(lines) for name, lines in self.items.items()}}
+        return {
+            "format": FORMAT,
+            "digest": self.digest,
+            "items": {name: list(lines) for name, lines in self.items.items()},
+        }
 
     @classmethod
     def from_json(cls, data: Any) -> NodeState:
@@ -153,7 +162,9 @@ def _load(path: str) -> NodeState:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the state or the differences as JSON; exit 1 when there are differences, 2 for a bad command line."""
-    parser = argparse.ArgumentParser(prog="node_state.py", description="The state of this node, and what changed in it.")
+    parser = argparse.ArgumentParser(
+        prog="node_state.py", description="The state of this node, and what changed in it."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     ask = verbs.add_parser("capture", help="write the node's state")
     ask.add_argument("--uri", default="qemu:///system", help="libvirt's URI")

@@ -35,7 +35,7 @@ def boot_id() -> str:
 
 def namespace_inode(pid: int | str = "self") -> int:
     """The inode number of a process's pid namespace."""
-    return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    return Path(f"/proc/{pid}/ns/pid").stat().st_ino
 
 
 def stat_fields(pid: int) -> tuple[str, int]:
@@ -58,7 +58,11 @@ def find(wanted: Identity) -> int | None:
     if wanted.pid_ns == namespace_inode():
         candidates = [wanted.pid]
     else:
-        candidates = [int(name) for name in os.listdir("/proc") if name.isdigit() and _inner_pid(name, wanted.pid_ns) == wanted.pid]
+        candidates = [
+            int(name)
+            for name in os.listdir("/proc")  # noqa: PTH208 - twice as fast
+            if name.isdigit() and _inner_pid(name, wanted.pid_ns) == wanted.pid
+        ]
     for pid in candidates:
         try:
             state, start = stat_fields(pid)

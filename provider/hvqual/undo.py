@@ -11,37 +11,35 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import os
 import sys
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Callable
 
-if __package__ in {None, ""}:  # run as a script: our own folder must not shadow modules, the provider's root must be found
+# Run as a script, our own folder must not shadow modules, and the provider's root must be found.
+if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from provider.hvqual import marks, processes, undo_actions
+from provider.hvqual.undo_store import (
+    FORMAT,
+    TAINTED,
+    Entry,
+    Status,
+    fsync_folder,
+    make_folder,
+    number,
+    parse,
+    write_durable,
+)
 
-TAINTED = "TAINTED"
-FORMAT = 1
 _OWNER_LOCKS: dict[Path, tuple[int, IO[str]]] = {}
 
 
 class UndoError(Exception):
     """Raised when a change may not be recorded or the log cannot be written: the change must then not be made."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One recorded change: what would put it back, and who made it."""
-
-    path: Path
-    action: str
-    details: dict[str, Any]
-    owner: processes.Identity
-    wall: float
 
 
 @dataclass(frozen=True)
@@ -52,61 +50,6 @@ class Outcome:
     action: str
     status: str
     message: str
-
-
-@dataclass
-class Status:
-    """The log as it lies on disk."""
-
-    entries: list[Entry] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)
-    tainted: list[str] = field(default_factory=list)
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make *folder* with its parents, each durable in its parent, readable by root alone."""
-    missing = [part for part in (folder, *folder.parents) if not part.exists()]
-    for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)
-        _fsync_folder(part.parent)
-
-
-def _write_durable(path: Path, text: str) -> None:
-    """Write a whole file or nothing: temporary file, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    _fsync_folder(path.parent)
-
-
-def _parse(path: Path) -> Entry:
-    """The entry in a file; ValueError, KeyError or TypeError when it is half-written or not one."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        message = f"it is not an undo entry of format {FORMAT}"
-        raise ValueError(message)
-    if not isinstance(data["details"], dict):
-        message = "its details are not an object"
-        raise TypeError(message)
-    return Entry(path, str(data["action"]), data["details"], processes.Identity.from_json(data["owner"]), float(data["wall"]))
-
-
-def _number(path: Path) -> tuple[int, str]:
-    """Where an entry's file stands in the order of making; a name that is not ours comes first."""
-    head = path.name.split("-", 1)[0]
-    return (int(head) if head.isdigit() else 0, path.name)
 
 
 class UndoLog:
@@ -125,7 +68,7 @@ class UndoLog:
         """The log of the host that we run on, from AVOCADO_HVQUAL_HOME and HVQUAL_HOST_ID."""
         return cls(marks.home(), marks.host_id())
 
-    def record(self, action: str, **details: Any) -> Entry:  # noqa: ANN401 - JSON values, checked by the action
+    def record(self, action: str, **details: Any) -> Entry:
         """
         Write down how to put a change back, durable on disk when this returns; make the change only after that.
 
@@ -133,11 +76,17 @@ class UndoLog:
         """
         try:
             undo_actions.check(action, details, self.home)
-            _make_folder(self.folder)
+            make_folder(self.folder)
             owner = self._own()
             entry = Entry(self._next_path(), action, details, owner, time.time())
-            text = {"format": FORMAT, "action": action, "details": details, "owner": owner.as_json(), "wall": entry.wall}
-            _write_durable(entry.path, json.dumps(text, indent=1, sort_keys=True) + "\n")
+            text = {
+                "format": FORMAT,
+                "action": action,
+                "details": details,
+                "owner": owner.as_json(),
+                "wall": entry.wall,
+            }
+            write_durable(entry.path, json.dumps(text, indent=1, sort_keys=True) + "\n")
         except (OSError, TypeError, ValueError) as error:
             message = f"The undo log in '{self.folder}' does not take '{action}': {error}. The change was not made."
             raise UndoError(message) from error
@@ -149,25 +98,25 @@ class UndoLog:
             entry.path.unlink()
         except FileNotFoundError:
             return
-        _fsync_folder(self.folder)
+        fsync_folder(self.folder)
 
     def taint(self, reason: str) -> None:
         """Mark the node as not as it was found: the campaign stops until `avocado hvqual clean` succeeds."""
-        _make_folder(self.folder)
-        _write_durable(self.folder / TAINTED, "\n".join([*self.status().tainted, " ".join(reason.split())]) + "\n")
+        make_folder(self.folder)
+        write_durable(self.folder / TAINTED, "\n".join([*self.status().tainted, " ".join(reason.split())]) + "\n")
 
     def clear_taint(self) -> None:
         """Take the mark off, after the node was shown to be as it was found."""
         (self.folder / TAINTED).unlink(missing_ok=True)
         if self.folder.is_dir():
-            _fsync_folder(self.folder)
+            fsync_folder(self.folder)
 
     def status(self) -> Status:
         """What the log holds now, oldest first; half-written entries are told with the reason, never dropped."""
         status = Status()
-        for path in sorted(self.folder.glob("*.json"), key=_number):
+        for path in sorted(self.folder.glob("*.json"), key=number):
             try:
-                status.entries.append(_parse(path))
+                status.entries.append(parse(path))
             except (OSError, KeyError, TypeError, ValueError) as error:
                 status.broken[str(path)] = f"{type(error).__name__}: {error}"
         for path in sorted(self.folder.glob(".*.json.tmp")):
@@ -175,10 +124,14 @@ class UndoLog:
             status.broken[str(path)] = "its writer died before it was complete, so its change was not made"
         mark = self.folder / TAINTED
         if mark.exists():
-            status.tainted = mark.read_text(encoding="utf-8", errors="replace").splitlines() or ["no reason is written down"]
+            status.tainted = mark.read_text(encoding="utf-8", errors="replace").splitlines() or [
+                "no reason is written down"
+            ]
         return status
 
-    def replay(self, report: Callable[[str], None] | None = None, *, force: bool = False, forget_torn: bool = False) -> list[Outcome]:
+    def replay(
+        self, report: Callable[[str], None] | None = None, *, force: bool = False, forget_torn: bool = False
+    ) -> list[Outcome]:
         """
         Put back what dead processes left changed, newest first; go on after a failure; taint the node if one failed.
 
@@ -186,9 +139,10 @@ class UndoLog:
         their change (they are told in any case).
         """
         status = self.status()
-        outcomes = [self._torn(Path(path), why, forget=forget_torn) for path, why in sorted(status.broken.items(), reverse=True)]
-        for entry in reversed(status.entries):
-            outcomes.append(self._replay_one(entry, force=force))
+        outcomes = [
+            self._torn(Path(path), why, forget=forget_torn) for path, why in sorted(status.broken.items(), reverse=True)
+        ]
+        outcomes += [self._replay_one(entry, force=force) for entry in reversed(status.entries)]
         for outcome in outcomes:
             if outcome.status == "failed":
                 self.taint(f"{outcome.action} ({outcome.entry}): {outcome.message}")
@@ -209,9 +163,13 @@ class UndoLog:
         """Put one change back and forget it."""
         name = entry.path.name
         if not force and self.alive(entry):
-            return Outcome(name, entry.action, "skipped", f"its process {entry.owner.pid} still lives and will put it back itself")
+            return Outcome(
+                name, entry.action, "skipped", f"its process {entry.owner.pid} still lives and will put it back itself"
+            )
         try:
-            status, message = undo_actions.run(entry.action, entry.details, self.home, same_boot=entry.owner.boot_id == processes.boot_id())
+            status, message = undo_actions.run(
+                entry.action, entry.details, self.home, same_boot=entry.owner.boot_id == processes.boot_id()
+            )
         except Exception as error:  # noqa: BLE001 - one entry must not keep the others from being put back
             return Outcome(name, entry.action, "failed", f"{type(error).__name__}: {error}")
         if status != "failed":
@@ -224,12 +182,17 @@ class UndoLog:
             if forget:
                 path.unlink(missing_ok=True)
             return Outcome(path.name, "unreadable entry", "moot", why)
-        return Outcome(path.name, "unreadable entry", "failed", f"'{path}' cannot be read ({why}): look what it was about, then delete it")
+        return Outcome(
+            path.name,
+            "unreadable entry",
+            "failed",
+            f"'{path}' cannot be read ({why}): look what it was about, then delete it",
+        )
 
     def _next_path(self) -> Path:
         """A name that sorts after every present one."""
-        number = max((_number(path)[0] for path in self.folder.glob("*.json")), default=0) + 1
-        return self.folder / f"{number:04d}-{uuid.uuid4()}.json"
+        newest = max((number(path)[0] for path in self.folder.glob("*.json")), default=0) + 1
+        return self.folder / f"{newest:04d}-{uuid.uuid4()}.json"
 
     def _own(self) -> processes.Identity:
         """This process's identity, with a lock held until it dies: the sign of life across pid namespaces."""
@@ -259,7 +222,9 @@ class UndoLog:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit 0 when nothing of the log is left to put back and the node is not tainted, else 1."""
-    parser = argparse.ArgumentParser(prog="undo.py", description="Put back what dead processes of ours changed on this node.")
+    parser = argparse.ArgumentParser(
+        prog="undo.py", description="Put back what dead processes of ours changed on this node."
+    )
     parser.add_argument("verb", choices=["replay", "status"])
     parser.add_argument("--home", default=str(marks.home()))
     parser.add_argument("--host", default=marks.host_id())
@@ -272,8 +237,15 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, UndoError) as error:
         sys.stderr.write(f"The undo log of '{given.host}' in '{given.home}' cannot be used: {error}\n")
         return 1
-    left = [{"entry": e.path.name, "action": e.action, "details": e.details, "alive": log.alive(e)} for e in status.entries]
-    answer = {"outcomes": [asdict(o) for o in outcomes], "left": left, "broken": status.broken, "tainted": status.tainted}
+    left = [
+        {"entry": e.path.name, "action": e.action, "details": e.details, "alive": log.alive(e)} for e in status.entries
+    ]
+    answer = {
+        "outcomes": [asdict(o) for o in outcomes],
+        "left": left,
+        "broken": status.broken,
+        "tainted": status.tainted,
+    }
     sys.stdout.write(json.dumps(answer, indent=1) + "\n")
     return 1 if left or status.broken or status.tainted else 0
 

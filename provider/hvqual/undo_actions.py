@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-from provider.hvqual import marks, processes, wait
+from provider.hvqual import marks
 from provider.hvqual.settings_file import is_kernel_file, read_setting, write_setting
-from provider.hvqual.undo_libvirt import destroy_domain, destroy_network, undefine_domain, undefine_network
+from provider.hvqual.undo_libvirt import (
+    destroy_domain,
+    destroy_network,
+    domain_exists,
+    undefine_domain,
+    undefine_network,
+)
+from provider.hvqual.undo_links import link_del, link_up
+from provider.hvqual.undo_processes import kill_matching, kill_process, resume_process
 
 _TIMEOUT_S = 10.0
 
@@ -79,7 +86,10 @@ def _write_file(details: dict[str, Any], _home: Path) -> tuple[str, str]:
     if found == old:
         return "restored", f"'{path}' is as it was already"
     if found != new:
-        return "failed", f"'{path}' holds neither what we found nor what we wrote: somebody else changed it, compare by hand"
+        return (
+            "failed",
+            f"'{path}' holds neither what we found nor what we wrote: somebody else changed it, compare by hand",
+        )
     if old is None:
         path.unlink()
         return "restored", f"'{path}' removed, it did not exist before"
@@ -94,7 +104,10 @@ def _write_file(details: dict[str, Any], _home: Path) -> tuple[str, str]:
 
 def _mounts_beneath(path: Path) -> list[str]:
     """The mount points at or beneath *path*."""
-    points = [line.split()[4].encode().decode("unicode_escape") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [
+        line.split()[4].encode().decode("unicode_escape")
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    ]
     return [point for point in points if point == str(path) or point.startswith(f"{path}/")]
 
 
@@ -119,7 +132,8 @@ def _remove_path(details: dict[str, Any], _home: Path) -> tuple[str, str]:
 def _refuse_path(details: dict[str, Any], home: Path) -> str | None:
     if marks.path_is_ours(details["path"], home):
         return None
-    return f"'{details['path']}' is not ours: it has neither the prefix '{marks.PREFIX}' nor a '{marks.MARKER}' marker, nor lies beneath '{home}'"
+    has = f"neither the prefix '{marks.PREFIX}' nor a '{marks.MARKER}' marker"
+    return f"'{details['path']}' is not ours: it has {has}, nor lies beneath '{home}'"
 
 
 def _refuse_temporary(details: dict[str, Any], _home: Path) -> str | None:
@@ -130,7 +144,11 @@ def _refuse_temporary(details: dict[str, Any], _home: Path) -> str | None:
 
 
 def _refuse_kernel(details: dict[str, Any], _home: Path) -> str | None:
-    return None if is_kernel_file(Path(details["path"])) else f"'{details['path']}' is no file of the kernel beneath /proc or /sys"
+    return (
+        None
+        if is_kernel_file(Path(details["path"]))
+        else f"'{details['path']}' is no file of the kernel beneath /proc or /sys"
+    )
 
 
 def _refuse_link(details: dict[str, Any], _home: Path) -> str | None:
@@ -139,95 +157,11 @@ def _refuse_link(details: dict[str, Any], _home: Path) -> str | None:
     return f"link '{details['link']}' is not ours: it must be named hvq* to be deleted"
 
 
-def _ip(*arguments: str) -> None:
-    """Run ip; OSError with its words when it refuses."""
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603, S607
-    if done.returncode != 0:
-        message = f"'ip {' '.join(arguments)}' ended with {done.returncode}: {done.stderr.strip()}"
-        raise OSError(message)
-
-
-def link_is_up(link: str) -> bool | None:
-    """Whether a link is administratively up, None when there is no such link in this network namespace."""
-    done = subprocess.run(["ip", "-o", "link", "show", "dev", link], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603, S607
-    if done.returncode != 0:
+def _refuse_words(details: dict[str, Any], _home: Path) -> str | None:
+    words = details["words"]
+    if isinstance(words, list) and len(words) > 1 and any(str(word).startswith(marks.PREFIX) for word in words):
         return None
-    return "UP" in done.stdout.split("<", 1)[1].split(">", 1)[0].split(",")
-
-
-def _link_up(details: dict[str, Any], _home: Path) -> tuple[str, str]:
-    """Set a link up and put back the routes that went down with it."""
-    link = str(details["link"])
-    was_up = link_is_up(link)
-    if was_up is None:
-        return "gone", f"there is no link '{link}' any more"
-    if not was_up:
-        _ip("link", "set", "dev", link, "up")
-    missing = [route for route in details.get("routes", []) if not _route_present(route)]
-    for route in missing:
-        _ip(*route["family"], "route", "replace", *route["spec"])
-    if not link_is_up(link):
-        return "failed", f"link '{link}' is still down after it was set up"
-    return "restored", f"link '{link}' is up" + (f", {len(missing)} routes put back" if missing else "")
-
-
-def _route_present(route: dict[str, list[str]]) -> bool:
-    """Whether ip shows exactly this route."""
-    command = ["ip", *route["family"], "route", "show", "table", "all", "exact", route["spec"][0]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
-    return any(set(route["spec"]) - {"table", "main"} <= set(line.split()) for line in done.stdout.splitlines())
-
-
-def _link_del(details: dict[str, Any], _home: Path) -> tuple[str, str]:
-    link = str(details["link"])
-    if link_is_up(link) is None:
-        return "gone", f"there is no link '{link}' any more"
-    _ip("link", "del", "dev", link)
-    return "restored", f"link '{link}' deleted"
-
-
-def _resume_process(details: dict[str, Any], _home: Path) -> tuple[str, str]:
-    """Let a stopped process run on."""
-    pid = processes.find(processes.Identity.from_json(details["process"]))
-    if pid is None:
-        return "gone", f"process {details['process']['pid']} has ended"
-    os.kill(pid, signal.SIGCONT)
-    wait.until(lambda: _state(pid) not in {"T", "t"}, _TIMEOUT_S, f"process {pid} to run on after SIGCONT")
-    return "restored", f"process {pid} runs on"
-
-
-def _state(pid: int) -> str:
-    """The state letter of a process, 'gone' when there is none."""
-    try:
-        return processes.stat_fields(pid)[0]
-    except OSError:
-        return "gone"
-
-
-def _kill_process(details: dict[str, Any], _home: Path) -> tuple[str, str]:
-    """End a process that we started: SIGTERM, then SIGKILL."""
-    wanted = processes.Identity.from_json(details["process"])
-    pid = processes.find(wanted)
-    if pid is None:
-        return "gone", f"process {wanted.pid} has ended"
-    for number in (signal.SIGTERM, signal.SIGCONT, signal.SIGKILL):
-        if processes.find(wanted) != pid:
-            break
-        os.kill(pid, number)
-        if number != signal.SIGTERM and _ended(wanted):
-            break
-    if not _ended(wanted):
-        return "failed", f"process {pid} lives on after SIGKILL"
-    return "restored", f"process {pid} ended"
-
-
-def _ended(wanted: processes.Identity) -> bool:
-    """Whether the process ends within a moment."""
-    try:
-        wait.until(lambda: processes.find(wanted) is None, 2.0, f"process {wanted.pid} to end")
-    except wait.WaitTimeoutError:
-        return False
-    return True
+    return f"{words!r} does not tell our processes from others: two words or more, one of them beginning with '{marks.PREFIX}'"
 
 
 def _umount(details: dict[str, Any], _home: Path) -> tuple[str, str]:
@@ -235,16 +169,25 @@ def _umount(details: dict[str, Any], _home: Path) -> tuple[str, str]:
     point = str(details["path"])
     if point not in _mounts_beneath(Path(point)):
         return "gone", f"nothing is mounted on '{point}'"
-    done = subprocess.run(["umount", point], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603, S607
+    done = subprocess.run(["umount", point], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     if done.returncode != 0:
         return "failed", f"'umount {point}' ended with {done.returncode}: {done.stderr.strip()}"
     return "restored", f"'{point}' unmounted"
 
 
-def _action(run_it: Callable[[dict[str, Any], Path], tuple[str, str]], needs: str, *, moot: bool = False, may: str = "", refuse: Any = None) -> Action:  # noqa: ANN401
+def _action(
+    run_it: Callable[[dict[str, Any], Path], tuple[str, str]],
+    needs: str,
+    *,
+    moot: bool = False,
+    may: str = "",
+    refuse: Any = None,
+) -> Action:
     extra = {"refuse": refuse} if refuse is not None else {}
     return Action(run_it, frozenset(needs.split()), moot, frozenset(may.split()), **extra)
 
+
+__all__ = ["ACTIONS", "Action", "check", "domain_exists", "run"]
 
 ACTIONS: dict[str, Action] = {
     "write_kernel_file": _action(_write_kernel_file, "path old", moot=True, refuse=_refuse_kernel),
@@ -255,9 +198,10 @@ ACTIONS: dict[str, Action] = {
     "undefine_domain": _action(undefine_domain, "name", may="uuid uri"),
     "destroy_network": _action(destroy_network, "name uuid", may="uri"),
     "undefine_network": _action(undefine_network, "name uuid", may="uri"),
-    "link_up": _action(_link_up, "link", moot=True, may="routes"),
-    "link_del": _action(_link_del, "link", moot=True, refuse=_refuse_link),
-    "resume_process": _action(_resume_process, "process", moot=True),
-    "kill_process": _action(_kill_process, "process", moot=True),
+    "link_up": _action(link_up, "link", moot=True, may="addresses routes"),
+    "link_del": _action(link_del, "link", moot=True, refuse=_refuse_link),
+    "resume_process": _action(resume_process, "process", moot=True),
+    "kill_process": _action(kill_process, "process", moot=True),
+    "kill_matching": _action(kill_matching, "words", moot=True, refuse=_refuse_words),
     "umount": _action(_umount, "path", moot=True, refuse=_refuse_path),
 }

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from provider.hvqual import marks
 
@@ -27,13 +28,15 @@ def connection(uri: str) -> Iterator[Any]:
         conn.close()
 
 
-def _lookup(conn: Any, details: dict[str, Any], kind: str) -> Any | None:  # noqa: ANN401
+def _lookup(conn: Any, details: dict[str, Any], kind: str) -> Any | None:
     """The domain or network that an entry means: by uuid when it is known, else by name; None when it is gone."""
     libvirt = marks.libvirt_module()
     missing = {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK}
     try:
         if details.get("uuid"):
-            return getattr(conn, "lookupByUUIDString" if kind == "domain" else "networkLookupByUUIDString")(details["uuid"])
+            return getattr(conn, "lookupByUUIDString" if kind == "domain" else "networkLookupByUUIDString")(
+                details["uuid"]
+            )
         return getattr(conn, "lookupByName" if kind == "domain" else "networkLookupByName")(details["name"])
     except libvirt.libvirtError as error:
         if error.get_error_code() in missing:
@@ -41,12 +44,18 @@ def _lookup(conn: Any, details: dict[str, Any], kind: str) -> Any | None:  # noq
         raise
 
 
-def is_ours(domain: Any) -> bool:  # noqa: ANN401 - a virDomain
+def domain_exists(uri: str, name: str) -> bool:
+    """Whether libvirt knows a domain of this name, ours or not."""
+    with connection(uri) as conn:
+        return _lookup(conn, {"name": name}, "domain") is not None
+
+
+def is_ours(domain: Any) -> bool:
     """Whether a domain carries our owner element."""
     return owner_of(domain) is not None
 
 
-def owner_of(domain: Any) -> dict[str, str] | None:  # noqa: ANN401
+def owner_of(domain: Any) -> dict[str, str] | None:
     """Who of us made a domain: campaign and pid; None when it is not ours."""
     return marks.owner_in(domain.XMLDesc(0))
 
@@ -65,6 +74,9 @@ def _with(details: dict[str, Any], kind: str, act: Callable[[Any], str | None]) 
         if not (is_ours(thing) if kind == "domain" else name.startswith(marks.PREFIX) and thing.name() == name):
             return "gone", f"the {kind} '{name}' does not carry our mark: left alone"
         did = act(thing)
+        thing = _lookup(conn, details, kind)
+        if thing is not None and (thing.isActive() if act is _destroy else thing.isPersistent()):
+            return "failed", f"the {kind} '{name}' is still there after libvirt said that it was {did}"
         return ("restored", f"{kind} '{name}' {did}") if did else ("gone", f"{kind} '{name}' was so already")
 
 
@@ -85,17 +97,24 @@ def destroy_network(details: dict[str, Any], _home: Path) -> tuple[str, str]:
 
 def undefine_network(details: dict[str, Any], _home: Path) -> tuple[str, str]:
     """Undefine a network of ours if it is persistent."""
-    return _with(details, "network", lambda thing: (thing.undefine(), "undefined")[1] if thing.isPersistent() else None)
+    return _with(details, "network", _undefine_network)
 
 
-def _destroy(thing: Any) -> str | None:  # noqa: ANN401
+def _destroy(thing: Any) -> str | None:
     if not thing.isActive():
         return None
     thing.destroy()
     return "destroyed"
 
 
-def undefine(domain: Any) -> str | None:  # noqa: ANN401
+def _undefine_network(network: Any) -> str | None:
+    if not network.isPersistent():
+        return None
+    network.undefine()
+    return "undefined"
+
+
+def undefine(domain: Any) -> str | None:
     """Undefine one domain with all that libvirt keeps about it; None when it is transient."""
     libvirt = marks.libvirt_module()
     if not domain.isPersistent():

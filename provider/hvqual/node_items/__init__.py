@@ -5,7 +5,19 @@ from __future__ import annotations
 
 from typing import Callable
 
-from provider.hvqual.node_items import block, cgroups, files, firewall, kernel, libvirt_objects, network, processes, sockets, sysctl, system
+from provider.hvqual.node_items import (
+    block,
+    cgroups,
+    files,
+    firewall,
+    kernel,
+    libvirt_objects,
+    network,
+    processes,
+    sockets,
+    sysctl,
+    system,
+)
 from provider.hvqual.node_items.source import Source, UnreachableError
 
 READERS: dict[str, Callable[[Source], list[str]]] = {
@@ -46,7 +58,9 @@ READERS: dict[str, Callable[[Source], list[str]]] = {
 
 def read(source: Source) -> dict[str, list[str]]:
     """The lines of every item; an item whose source does not answer has one line that says so."""
-    source.prefetch(firewall.COMMANDS if source.text("/proc/net/ip_tables_names") in {None, ""} else firewall.COMMANDS_WITH_LEGACY)
+    source.prefetch(
+        firewall.COMMANDS if source.text("/proc/net/ip_tables_names") in {None, ""} else firewall.COMMANDS_WITH_LEGACY
+    )
     source.prefetch(system.commands(source))
     source.prefetch_libvirt(libvirt_objects.read_all)
     items: dict[str, list[str]] = {}

@@ -36,7 +36,9 @@ def loop(source: Source) -> list[str]:
         backing = source.setting(f"/sys/block/{name}/loop/backing_file") if name.startswith("loop") else None
         if backing is not None:
             read_only = source.setting(f"/sys/block/{name}/ro")
-            lines.append(f"{name} = {backing}, offset {source.setting(f'/sys/block/{name}/loop/offset')}, read-only {read_only}")
+            lines.append(
+                f"{name} = {backing}, offset {source.setting(f'/sys/block/{name}/loop/offset')}, read-only {read_only}"
+            )
         if name.startswith("nbd") and source.setting(f"/sys/block/{name}/pid") is not None:
             lines.append(f"{name} = connected")
     return lines
@@ -49,5 +51,7 @@ def dm(source: Source) -> list[str]:
         label = source.setting(f"/sys/block/{name}/dm/name") if name.startswith("dm-") else None
         if label is not None:
             uuid, size = source.setting(f"/sys/block/{name}/dm/uuid"), source.setting(f"/sys/block/{name}/size")
-            lines.append(f"{label} = uuid {uuid or '-'}, sectors {size}, suspended {source.setting(f'/sys/block/{name}/dm/suspended')}")
+            lines.append(
+                f"{label} = uuid {uuid or '-'}, sectors {size}, suspended {source.setting(f'/sys/block/{name}/dm/suspended')}"
+            )
     return lines

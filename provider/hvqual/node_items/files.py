@@ -28,12 +28,12 @@ _KINDS = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo", stat.S_IFBLK: "block de
 
 
 def etc_libvirt(source: Source) -> list[str]:
-    """libvirt's configuration, by content."""
+    """Libvirt's configuration, by content."""
     return _tree(source, "/etc/libvirt", set())
 
 
 def var_lib_libvirt(source: Source) -> list[str]:
-    """libvirt's own state: NVRAM, saved guests, snapshots, networks' files; small files by content, large by size and time."""
+    """Libvirt's own state: NVRAM, saved guests, snapshots, networks' files; small files by content, large by size and time."""
     return _tree(source, "/var/lib/libvirt", _open_in_guests(source), without="/var/lib/libvirt/images")
 
 

@@ -42,7 +42,9 @@ def nft(source: Source) -> list[str]:
         for kind, body in entry.items():
             if kind != "metainfo":
                 lines.append(_nft_line(kind, dict(body), order))
-    return lines + [f"order {where} = {hashlib.sha256(repr(rules).encode()).hexdigest()[:8]}" for where, rules in order.items()]
+    return lines + [
+        f"order {where} = {hashlib.sha256(repr(rules).encode()).hexdigest()[:8]}" for where, rules in order.items()
+    ]
 
 
 def _nft_line(kind: str, body: dict[str, Any], order: dict[str, list[str]]) -> str:

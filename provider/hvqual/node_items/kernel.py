@@ -80,6 +80,10 @@ def cpus(source: Source) -> list[str]:
             pairs[f"{policy} {name}"] = source.setting(f"{_CPU}/cpufreq/{policy}/{name}")
     memory = "/sys/devices/system/memory"
     pairs["auto_online_blocks"] = source.setting(f"{memory}/auto_online_blocks")
-    offline = [name for name in source.names(memory) if name.startswith("memory") and source.setting(f"{memory}/{name}/state") == "offline"]
+    offline = [
+        name
+        for name in source.names(memory)
+        if name.startswith("memory") and source.setting(f"{memory}/{name}/state") == "offline"
+    ]
     pairs["offline memory blocks"] = " ".join(offline) or "none"
     return _lines(pairs)

@@ -32,8 +32,12 @@ def read_all(connection: Any) -> dict[str, list[str]]:
         "snapshots": [line for domain in domains for line in _snapshots(domain)],
         "networks": [_network(libvirt, network) for network in connection.listAllNetworks()],
         "pools": [_pool(libvirt, pool) for pool in connection.listAllStoragePools()],
-        "nwfilters": [f"{it.name()} = uuid {it.UUIDString()}, xml {_sha(it.XMLDesc(0))}" for it in connection.listAllNWFilters()],
-        "secrets": [f"{it.UUIDString()} = {it.usageID()}, xml {_sha(it.XMLDesc(0))}" for it in connection.listAllSecrets()],
+        "nwfilters": [
+            f"{it.name()} = uuid {it.UUIDString()}, xml {_sha(it.XMLDesc(0))}" for it in connection.listAllNWFilters()
+        ],
+        "secrets": [
+            f"{it.UUIDString()} = {it.usageID()}, xml {_sha(it.XMLDesc(0))}" for it in connection.listAllSecrets()
+        ],
     }
 
 
@@ -51,7 +55,9 @@ def _domain(libvirt: Any, domain: Any) -> str:
 
 def _snapshots(domain: Any) -> list[str]:
     """A domain's snapshots and checkpoints."""
-    lines = [f"{domain.name()}/{it.getName()} = snapshot, xml {_sha(it.getXMLDesc(0))}" for it in domain.listAllSnapshots(0)]
+    lines = [
+        f"{domain.name()}/{it.getName()} = snapshot, xml {_sha(it.getXMLDesc(0))}" for it in domain.listAllSnapshots(0)
+    ]
     return lines + [f"{domain.name()}/{it.getName()} = checkpoint" for it in domain.listAllCheckpoints(0)]
 
 

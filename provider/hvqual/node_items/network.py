@@ -48,7 +48,11 @@ def links(source: Source) -> list[str]:
 def _link(flags: int, found: dict[int, bytes], names: dict[int, str]) -> str:
     kind = netlink.word(netlink.attributes(found.get(18, b"")).get(1, b"device"))
     parts = [kind, *(word for bit, word in _FLAGS.items() if flags & bit)]
-    parts += [f"mtu {netlink.number(found[4])}", f"mac {found.get(1, b'').hex(':')}", f"txqlen {netlink.number(found.get(13, b''))}"]
+    parts += [
+        f"mtu {netlink.number(found[4])}",
+        f"mac {found.get(1, b'').hex(':')}",
+        f"txqlen {netlink.number(found.get(13, b''))}",
+    ]
     if 10 in found:  # noqa: PLR2004 - IFLA_MASTER
         parts.append(f"master {names.get(netlink.number(found[10]), '?')}")
     if 20 in found:  # noqa: PLR2004 - IFLA_IFALIAS
@@ -94,20 +98,25 @@ def routes(source: Source) -> list[str]:
     _real(source)
     names, lines = _names(), []
     for message in netlink.dump(netlink.GETROUTE, struct.pack("=BBBBBBBBI", *[0] * 9)):
-        family, dst_len, _, tos, table, protocol, scope, kind, flags = struct.unpack_from("=BBBBBBBBI", message)
+        family, _, _, _, _, protocol, _, _, flags = struct.unpack_from("=BBBBBBBBI", message)
         if protocol in _KERNEL_PROTOCOLS or flags & _CLONED or family not in {socket.AF_INET, socket.AF_INET6}:
             continue
-        found = netlink.attributes(message, 12)
-        to = f"{netlink.address(family, found[1])}/{dst_len}" if 1 in found else f"default{'' if family == socket.AF_INET else ' (IPv6)'}"
-        via = f" via {netlink.address(family, found[5])}" if 5 in found else ""  # noqa: PLR2004 - RTA_GATEWAY
-        dev = f" dev {names.get(netlink.number(found[4]), '?')}" if 4 in found else ""  # noqa: PLR2004 - RTA_OIF
-        paths = hashlib.sha256(found.get(9, b"") + found.get(8, b"")).hexdigest()[:8] if {8, 9} & set(found) else "-"
-        table = netlink.number(found.get(15, bytes([table])))
-        metric = netlink.number(found.get(6, b""))
-        source_address = netlink.address(family, found[7]) if 7 in found else "-"  # noqa: PLR2004 - RTA_PREFSRC
-        what = f"type {kind}, table {table}, protocol {protocol}, scope {scope}, metric {metric}, tos {tos}, src {source_address}, paths {paths}"
-        lines.append(f"{to}{via}{dev} = {what}")
+        lines.append(_route(message, names))
     return lines + _rules()
+
+
+def _route(message: bytes, names: dict[int, str]) -> str:
+    family, dst_len, _, tos, table, protocol, scope, kind, _ = struct.unpack_from("=BBBBBBBBI", message)
+    found = netlink.attributes(message, 12)
+    default = "default" if family == socket.AF_INET else "default (IPv6)"
+    to = f"{netlink.address(family, found[1])}/{dst_len}" if 1 in found else default
+    via = f" via {netlink.address(family, found[5])}" if 5 in found else ""  # noqa: PLR2004 - RTA_GATEWAY
+    dev = f" dev {names.get(netlink.number(found[4]), '?')}" if 4 in found else ""  # noqa: PLR2004 - RTA_OIF
+    paths = hashlib.sha256(found.get(9, b"") + found.get(8, b"")).hexdigest()[:8] if {8, 9} & set(found) else "-"
+    preferred = netlink.address(family, found[7]) if 7 in found else "-"  # noqa: PLR2004 - RTA_PREFSRC
+    number = netlink.number(found.get(15, bytes([table])))
+    what = f"type {kind}, table {number}, protocol {protocol}, scope {scope}, tos {tos}, src {preferred}, paths {paths}"
+    return f"{to}{via}{dev} = {what}, metric {netlink.number(found.get(6, b''))}"
 
 
 def _rules() -> list[str]:

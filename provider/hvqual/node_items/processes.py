@@ -12,7 +12,11 @@ from provider.hvqual.node_items.source import Source
 # Emulators of any build (qemu-system-x86_64, qemu-kvm), its tools, and the helpers that libvirt starts for guests and networks.
 NAMES = ("qemu", "kvm", "dnsmasq", "swtpm", "virtiofsd", "passt", "radvd", "stress-ng", "iperf3")
 # The number of a domain in this run of libvirtd, and descriptors handed over: they differ between two starts of the same guest.
-_VOLATILE = ((re.compile(r"domain-\d+-"), "domain-N-"), (re.compile(r"\bfds?=[\d:]+"), "fd=N"), (re.compile(r"/fdset/\d+"), "/fdset/N"))
+_VOLATILE = (
+    (re.compile(r"domain-\d+-"), "domain-N-"),
+    (re.compile(r"\bfds?=[\d:]+"), "fd=N"),
+    (re.compile(r"/fdset/\d+"), "/fdset/N"),
+)
 
 
 def normalise(word: str) -> str:
@@ -35,7 +39,9 @@ def is_watched(words: list[str]) -> bool:
 
 def emulator_pids(source: Source) -> list[str]:
     """The processes of emulators."""
-    return [pid for pid in source.pids() if (argv(source, pid) or [""])[0].rpartition("/")[2].startswith(("qemu", "kvm"))]
+    return [
+        pid for pid in source.pids() if (argv(source, pid) or [""])[0].rpartition("/")[2].startswith(("qemu", "kvm"))
+    ]
 
 
 def _told(source: Source, pid: str, words: list[str]) -> str:

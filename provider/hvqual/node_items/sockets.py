@@ -23,10 +23,17 @@ _UNIX_PATH = 7
 
 
 def sockets(source: Source) -> list[str]:
-    """Listening TCP and UNIX sockets, bound UDP sockets below the ephemeral ports (those above are clients' that come and go), raw sockets."""
+    """Listening TCP and UNIX sockets, bound UDP and raw sockets; not UDP on ephemeral ports: those are clients, which come and go."""
     lines = []
     low, high = _ephemeral(source)
-    for name, state in (("tcp", _LISTEN), ("tcp6", _LISTEN), ("udp", _UNCONNECTED), ("udp6", _UNCONNECTED), ("raw", ""), ("raw6", "")):
+    for name, state in (
+        ("tcp", _LISTEN),
+        ("tcp6", _LISTEN),
+        ("udp", _UNCONNECTED),
+        ("udp6", _UNCONNECTED),
+        ("raw", ""),
+        ("raw6", ""),
+    ):
         for fields in _table(source, name):
             address, port = _endpoint(fields[1])
             if (not state or fields[3] == state) and not (name.startswith("udp") and low <= port <= high):

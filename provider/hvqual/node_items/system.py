@@ -12,12 +12,20 @@ from provider.hvqual.node_items.source import Source
 _FIELD = re.compile(r"^(Package|Status|Version|Architecture): (.*)$", re.MULTILINE)
 _DPKG = "/var/lib/dpkg/status"
 _RPM = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite")
-_UNITS = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", "--type=service,socket,timer,path"]
+_UNITS = [
+    "systemctl",
+    "list-units",
+    "--all",
+    "--plain",
+    "--no-legend",
+    "--no-pager",
+    "--type=service,socket,timer,path",
+]
 IGNORED_UNITS: dict[str, str] = {
     r"(user|user-runtime-dir)@\d+\.service": "login sessions",
     r"(session|run)-.*": "transient units",
-    r"systemd-(hostnamed|timedated|localed|userdbd.*|udevd.*|networkd-wait-online|tmpfiles-clean)\.service": "started on demand, end by themselves",
-    r"(packagekit|polkit|dbus-org.*|fwupd.*|apt-.*|man-db|logrotate|fstrim|motd-news|udisks2)\.service": "started on demand or by a timer",
+    r"systemd-(hostnamed|timedated|localed|userdbd.*|udevd.*|networkd-wait-online|tmpfiles-clean)\.service": "on demand",
+    r"(packagekit|polkit|dbus-org.*|fwupd.*|apt-.*|man-db|logrotate|fstrim|motd-news|udisks2)\.service": "on demand or by a timer",
 }
 _IGNORED = re.compile("(?:" + "|".join(IGNORED_UNITS) + ")$")
 # States that last; a oneshot is 'activating' for a moment and a socket-activated daemon of libvirt ends when idle.
@@ -65,11 +73,14 @@ def packages(source: Source) -> list[str]:
     text = source.text(_DPKG)
     if text is None:
         return _rpm(source)
-    lines, facts = [], {}
+    lines: list[str] = []
+    facts: dict[str, str] = {}
     for key, value in [*_FIELD.findall(text), ("Package", "")]:
         if key == "Package":
             if facts:
-                lines.append(f"{facts['Package']}:{facts.get('Architecture', '')} = {facts.get('Version', '-')}, {facts.get('Status', '')}")
+                lines.append(
+                    f"{facts['Package']}:{facts.get('Architecture', '')} = {facts.get('Version', '-')}, {facts.get('Status', '')}"
+                )
             facts = {}
         facts[key] = value
     return lines or [f"none = '{_DPKG}' names no package"]
@@ -100,5 +111,7 @@ def units(source: Source) -> list[str]:
         if sub in _LASTING and not _IGNORED.match(name) and not (_IDLE_DAEMONS.match(name) and sub != "failed"):
             lines.append(f"{name} = {active} {sub}")
     for folder in source.names("/etc/systemd/system"):
-        lines += [f"enabled {folder}/{name}" for name in source.names(f"/etc/systemd/system/{folder}")] or [f"file {folder}"]
+        lines += [f"enabled {folder}/{name}" for name in source.names(f"/etc/systemd/system/{folder}")] or [
+            f"file {folder}"
+        ]
     return lines

@@ -70,8 +70,8 @@ def tasks_of_job(job_id: str) -> dict[str, list[Process]]:
         except OSError:
             continue
         start = words.index("task-run") if "task-run" in words else len(words)
-        call = words[start : start + 5]
-        if len(call) == 5 and call[1] == "-i" and call[3:] == ["-j", job_id] and process.pid != os.getpid():
+        call = [*words[start : start + 5], "", "", "", "", ""]
+        if call[1] == "-i" and call[3:5] == ["-j", job_id] and process.pid != os.getpid():
             found.setdefault(call[2], []).append(process)
     return found
 
@@ -86,12 +86,13 @@ def _same(process: Process) -> bool:
     return now is not None and now.start == process.start and now.alive
 
 
-def kill(victims: list[Process], grace: float) -> list[Process]:
+def kill(victims: list[Process], grace: float, patience: float = 0.0) -> list[Process]:
     """
-    End the processes, politely and after ``grace`` seconds not; return those that are still there 5 s after that.
+    End the processes: after ``patience`` seconds politely, ``grace`` seconds later not; return those that even that did not end.
 
     Only processes that are still the ones they were are signalled, so a number that the kernel gave away again is safe.
     """
+    _wait_gone(victims, patience)
     for signal_number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
         victims = [victim for victim in victims if _same(victim)]
         for victim in victims:
@@ -108,6 +109,8 @@ def _signal(victim: Process, number: signal.Signals) -> None:
 
 
 def _wait_gone(victims: list[Process], seconds: float) -> None:
+    if not victims:
+        return
     try:
         wait.until(lambda: not any(_same(victim) for victim in victims), seconds, "the processes to end")
     except wait.WaitTimeoutError:

@@ -55,7 +55,11 @@ class Watchdog(threading.Thread):
             self.failure = f"The watchdog over the tests died: {error!r}."
 
     def stop(self) -> list[str]:
-        """End the thread and every process that a task of ours left; return a sentence for each that survived even SIGKILL."""
+        """
+        End the thread and every process that a task of ours left; return a sentence for each that survived even SIGKILL.
+
+        A test that was interrupted is given time first: its ``finally`` blocks put the node back.
+        """
         self._ended.set()
         if self.is_alive():
             self.join(LOOK_SECONDS * 5 + GRACE_SECONDS * 2)
@@ -63,7 +67,7 @@ class Watchdog(threading.Thread):
             task for runner in self._runners for task in getattr(runner, "runtime_tasks", None) or () if _ours(task)
         ]
         ours = {str(task.task.identifier) for task in tasks}
-        left = []
+        left: list[str] = []
         for task_id in sorted(ours & set(processes.tasks_of_job(self._job_id))):
             left.extend(
                 f"Process {process.pid} of '{task_id}' cannot be ended." for process in self._end_processes(task_id)
@@ -126,7 +130,7 @@ class Watchdog(threading.Thread):
         service.post(message)
         service.close()
 
-    def _end_processes(self, task_id: str) -> list[processes.Process]:
+    def _end_processes(self, task_id: str, patience: float = 0.0) -> list[processes.Process]:
         """End the test before its runner: avocado starts the next test as soon as the runner is gone."""
         family = processes.of_task(task_id, self._job_id)
         everyone = processes.everyone()
@@ -139,7 +143,7 @@ class Watchdog(threading.Thread):
             if process.pid in parents and process.parent not in {member.pid for member in family}
         ]
         tests = [process for process in family if process not in runners]
-        return processes.kill(tests, GRACE_SECONDS) + processes.kill(runners, LOOK_SECONDS)
+        return processes.kill(tests, GRACE_SECONDS, patience) + processes.kill(runners, LOOK_SECONDS)
 
 
 def _ours(task: Any) -> bool:

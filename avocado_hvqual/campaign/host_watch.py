@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The node's health from a campaign's start to its end: watched, attributed to cases, and written into the journal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Optional
+
+from avocado_hvqual import observations
+from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.errors import JournalError
+from avocado_hvqual.health import events, identity, watcher
+
+COPY = "kernel.log"
+
+
+def own_cgroups() -> tuple[str, ...]:
+    """
+    Return the cgroup paths of this node as the kernel log names them; empty where the whole machine is the node.
+
+    In the lab both hosts and the machine share one kernel log; the lab says in HVQUAL_CGROUP where this host lives.
+    """
+    return tuple(os.environ.get("HVQUAL_CGROUP", "").split())
+
+
+def owed_by(case: str, folder: Optional[Path]) -> Optional[events.Owed]:
+    """Return the markers that a case owes by what it wrote itself; None when it never began."""
+    if folder is None or not (folder / observations.FILE).exists():
+        return None
+    try:
+        trace = observations.read(folder / observations.FILE)
+    except JournalError:
+        return events.Owed(case, end=False)
+    return None if trace is None else events.Owed(case, end=trace.status is not None)
+
+
+class HostWatch:
+    """Watches kernel log, boot and libvirt daemon; ``finish`` writes what it saw, or why nobody can know, into the journal."""
+
+    def __init__(self, folder: Path, campaign: str) -> None:
+        self._watcher = watcher.Watcher(folder / COPY, campaign)
+        self._before: Optional[identity.Identity] = None
+        self.running: Optional[str] = None
+        """The case that runs now, to which a change between two looks is attributed."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._before = identity.now()
+        self._watcher.start()
+
+    def look(self, journal: Journal, case: Optional[str]) -> None:
+        """Compare boot and libvirt daemon with the last look; a change befell the given case."""
+        if self._before is None:
+            return
+        now = identity.now()
+        changes = identity.changes(self._before, now)
+        self._before = now
+        if changes:
+            found = [{"kind": kind, "message": message, "evidence": ""} for kind, message in changes]
+            journal.append("health", {"case": case, "events": found})
+
+    def finish(self, journal: Journal, cases: dict[str, Optional[Path]]) -> events.Health:
+        """Stop watching and write the health of each case into the journal; ``cases`` gives each started case its folder."""
+        self.look(journal, None)
+        self._watcher.stop()
+        owed = tuple(filter(None, (owed_by(case, folder) for case, folder in cases.items())))
+        health = events.read(self._watcher.records, owed, own_cgroups())
+        health.doubts.extend(doubt for doubt in self._watcher.doubts if doubt not in health.doubts)
+        by_case: dict[Optional[str], list[dict[str, str]]] = {}
+        for event in health.events:
+            if not event.elsewhere:
+                one = {"kind": event.kind, "message": event.message, "evidence": COPY}
+                by_case.setdefault(event.case, []).append(one)
+        for case, found in by_case.items():
+            journal.append("health", {"case": case, "events": found})
+        state = "unknown" if health.doubts else "known"
+        journal.append("health-state", {"case": None, "state": state, "reason": " ".join(health.doubts)})
+        return health

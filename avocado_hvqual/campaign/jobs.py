@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One phase of a campaign as one ordinary avocado job of up to two suites, libvirt and qemu (decision 14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from avocado.core.job import Job
+from avocado.core.suite import TestSuite
+
+from avocado_hvqual.campaign import hook
+from avocado_hvqual.campaign.folder import Folder
+from avocado_hvqual.campaign.host_watch import HostWatch
+from avocado_hvqual.campaign.job_events import JobEvents, uid_of
+from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.campaign.progress import Progress
+from avocado_hvqual.model.case import Phase
+from avocado_hvqual.plan import Ready
+
+
+class PhaseSuite(TestSuite):  # type: ignore[misc] # avocado has no types
+    """A suite that does not start once its job was interrupted: avocado 113 goes on with the next suite after Ctrl-C."""
+
+    def run(self, job: Any) -> set[str]:
+        """Run the suite unless the job is over."""
+        if job.interrupted_reason is not None:
+            return {"INTERRUPTED"}
+        found: set[str] = super().run(job)
+        return found
+
+
+@dataclass
+class PhaseOutcome:
+    """How the job of a phase ended."""
+
+    exitcode: int
+    interrupted: str
+    failures: list[str]
+    events: JobEvents
+
+
+def settings(folder: Folder) -> dict[str, Any]:
+    """Return the avocado settings of our own jobs; nobody else's job sees them."""
+    return {
+        "run.results_dir": str(folder.jobs),
+        "run.max_parallel_tasks": 1,
+        "run.shuffle": False,
+        "run.failfast": False,
+        "run.test_parameters": [],
+        "job.run.timeout": 0,
+        # The runner hands on one log message in 10 ms.
+        "job.output.loglevel": "INFO",
+        # 0.4 s a job and a second look at the host, which the journal's first line and the node's state have.
+        "sysinfo.collect.enabled": False,
+        # The campaign speaks for itself.
+        "stdout_claimed_by": "avocado hvqual",
+    }
+
+
+def _suites(cases: Sequence[Ready], config: dict[str, Any]) -> list[Any]:
+    backends = sorted({case.planned.key.vt_type for case in cases})
+    return [
+        PhaseSuite(backend, config, tests=[case.runnable for case in cases if case.planned.key.vt_type == backend])
+        for backend in backends
+    ]
+
+
+def _uids(cases: Sequence[Ready]) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    found = {}
+    for case in cases:
+        backend = case.planned.key.vt_type
+        counts[backend] = counts.get(backend, 0) + 1
+        found[uid_of(backend, counts[backend])] = case.planned.key
+    return found
+
+
+def run_phase(
+    phase: Phase, cases: Sequence[Ready], folder: Folder, journal: Journal, watch: HostWatch, progress: Progress
+) -> PhaseOutcome:
+    """Run the cases of one phase and return how the job ended; what the tests did stands in the journal."""
+    config = settings(folder)
+    events = JobEvents(journal, folder.path, _uids(cases))
+    events.on_start = progress.start
+
+    def on_end(case: str, status: str, seconds: float) -> None:
+        watch.look(journal, case)
+        progress.end(case, status, seconds)
+
+    events.on_end = on_end
+    journal.append("phase-begin", {"phase": phase.value})
+    with Job(config, _suites(cases, config)) as job:
+        for suite in job.test_suites:
+            line = {"phase": phase.value, "vt_type": suite.name, "job_dir": events.relative(job.logdir)}
+            journal.append("job-begin", line)
+        watched = hook.attach(job, events)
+        try:
+            exitcode = job.run()
+        finally:
+            hook.settle(watched)
+            hook.detach(job)
+    return PhaseOutcome(exitcode, job.interrupted_reason or "", watched.failures, events)

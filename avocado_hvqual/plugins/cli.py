@@ -43,7 +43,7 @@ class HvqualCommand(CLICmd):
     """The subcommand `hvqual` of avocado."""
 
     name = "hvqual"
-    description = "Qualify a hypervisor node: plan, run, verdict, report; and its lab"
+    description = "Qualify a hypervisor node: plan, run, verdict"
 
     def configure(self, parser: Any) -> None:
         """Take the subcommand without looking into it: verbs are imported when they are called, not at each `avocado list`."""
@@ -72,15 +72,10 @@ class _Everything(argparse.ArgumentParser):
 
 def dispatch(arguments: list[str]) -> int:
     """Run `avocado hvqual *arguments*`: 2 for wrong usage and for an error that is told in one sentence, 8 when interrupted."""
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        (sys.stdout if arguments else sys.stderr).write(_help())
-        return 0 if arguments else USAGE
-    verb = arguments[0]
-    if verb not in VERBS:
-        sys.stderr.write(f"avocado hvqual has no verb '{verb}'. The verbs are: {', '.join(VERBS)}.\n")
-        return USAGE
     try:
-        return _run(verb, arguments)
+        status = _dispatch(arguments)
+        # Here, while a reader that went away can still be dealt with.
+        sys.stdout.flush()
     except HvqualError as failure:
         sys.stderr.write(f"{failure}\n")
         return USAGE
@@ -88,9 +83,22 @@ def dispatch(arguments: list[str]) -> int:
         sys.stderr.write("Interrupted.\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): nobody is left to tell, and Python must not try at its end.
+        # The reader of our output went away (`| head`): nobody is left to tell, and Python must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return USAGE
+    return status
+
+
+def _dispatch(arguments: list[str]) -> int:
+    """Show the help, refuse an unknown verb, or run a known one."""
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        (sys.stdout if arguments else sys.stderr).write(_help())
+        return 0 if arguments else USAGE
+    verb = arguments[0]
+    if verb not in VERBS:
+        sys.stderr.write(f"avocado hvqual has no verb '{verb}'. The verbs are: {', '.join(VERBS)}.\n")
+        return USAGE
+    return _run(verb, arguments)
 
 
 def _run(verb: str, arguments: list[str]) -> int:

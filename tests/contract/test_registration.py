@@ -31,8 +31,9 @@ def blocks(path):
     for line in path.read_text(encoding="utf-8").splitlines():
         head = re.match(r"\s+- @?([\w-]+)\.[^:]+:", line)
         provider = re.match(r"\s+provider = (\S+)", line)
-        if provider:
+        if provider and name is not None:
             pairs[name, provider[1]] += 1
+            name = None  # a cfg may set the parameter itself further down
         elif head:
             name = head[1]
     return pairs

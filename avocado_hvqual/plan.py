@@ -50,7 +50,7 @@ class Made:
     only: tuple[str, ...]
     cases: tuple[Ready, ...]
     required: tuple[RequiredRow, ...]
-    missing: tuple[CaseKey, ...]
+    missing: tuple[tuple[Phase, CaseKey], ...]
     changes: tuple[Change, ...]
 
     @property
@@ -67,6 +67,10 @@ class Made:
     def denominator(self) -> int:
         """The cases that must be attempted: the planned ones and those that are missing."""
         return len(self.cases) + len(self.missing)
+
+    def missing_in(self, phase: Phase) -> list[CaseKey]:
+        """Return the required keys of a phase that no case answers."""
+        return [key for of, key in self.missing if of is phase]
 
     def phases(self) -> list[Phase]:
         """Return the phases that hold a case, in their order."""
@@ -188,9 +192,15 @@ def make(
     ready = sorted(
         (_ready(entry, profile, params or {}, changes) for entry in entries), key=lambda case: _order(case.planned)
     )
-    missing = [key for row, key in asked if not any(row.answered_by(case.planned.key) for case in ready)]
+    lost = [(row.phase, key) for row, key in asked if not _answered(row, key, ready)]
     narrowed = _rows(asked)
-    return Made(profile, tuple(only), tuple(ready), narrowed, tuple(sorted(missing)), tuple(changes))
+    return Made(
+        profile, tuple(only), tuple(ready), narrowed, tuple(sorted(lost, key=lambda one: one[1])), tuple(changes)
+    )
+
+
+def _answered(row: RequiredRow, asked: CaseKey, ready: Sequence[Ready]) -> bool:
+    return any(row.answered_by(case.planned.key) and case.planned.key.place == asked.place for case in ready)
 
 
 def _rows(asked: Sequence[tuple[RequiredRow, CaseKey]]) -> tuple[RequiredRow, ...]:

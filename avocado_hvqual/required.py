@@ -25,9 +25,13 @@ required:
 """
 
 
+ANY = "any"
+"""The backend in the key of a row that leaves it open."""
+
+
 def keys(row: RequiredRow) -> list[CaseKey]:
     """Return the case keys that a row asks for; a row that leaves the backend open gives them with ``any``."""
-    return [CaseKey.parse(f"{row.vt_type or 'any'}:{row.id}:{place}") for place in row.configurations]
+    return [CaseKey.parse(f"{row.vt_type or ANY}:{row.id}:{place}") for place in row.configurations]
 
 
 def category(row: RequiredRow) -> str:

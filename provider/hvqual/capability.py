@@ -7,13 +7,14 @@ No probe asks whether this is a lab; the same code gives other answers on other 
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from avocado.core.exceptions import TestCancel, TestError
 
-from provider.hvqual import accelerator
+from provider.hvqual import accelerator, marks
 from provider.hvqual.record import Record
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -30,12 +31,43 @@ class Capacity:
 
 def accelerator_of(qemu: str, record: Record) -> str:
     """Return 'kvm' or 'tcg', whichever booted a few bytes of guest code under *qemu*; TestError when neither did."""
-    probe = accelerator.probe(qemu)
-    record.capability("accelerator", probe.reason, ok=bool(probe.accelerator))
-    if not probe.accelerator:
-        message = f"No accelerator of '{qemu}' boots guest code: {probe.reason}. Install a QEMU that runs here."
+    probe = _probed(qemu)
+    for name, answer in (("kvm", probe.kvm), ("tcg", probe.tcg)):
+        record.capability(f"accelerator {name}", answer.reason, ok=answer.ok)
+    if probe.accelerator == "none":
+        message = f"'{qemu}' boots no guest code, neither by KVM ({probe.kvm.reason}) nor by TCG ({probe.tcg.reason})."
         raise TestError(message)
-    return str(probe.accelerator)
+    return probe.accelerator
+
+
+def _probed(qemu: str) -> accelerator.Probe:
+    """
+    Return the probe of *qemu* of this boot, from the file that remembers it or made now.
+
+    A KVM that opens and boots nothing is found out by waiting (4 s), which each case would pay. The answer holds as long as
+    this kernel runs and the binary is the same.
+    """
+    binary = Path(qemu).stat()
+    asked = [
+        Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+        qemu,
+        binary.st_mtime_ns,
+        binary.st_size,
+    ]
+    file = marks.home() / f"accelerator-{marks.host_id()}.json"
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told["asked"] == asked:
+            kvm, tcg = accelerator.Answer(**told["kvm"]), accelerator.Answer(**told["tcg"])
+            return accelerator.Probe(qemu, told["version"], kvm, tcg)
+    except (OSError, ValueError, KeyError, TypeError):
+        # Never asked on this host, or the file is damaged: asked anew, and written anew.
+        file.parent.mkdir(parents=True, exist_ok=True)
+    probe = accelerator.probe(qemu)
+    fresh = file.with_suffix(f".{os.getpid()}.tmp")
+    fresh.write_text(json.dumps({"asked": asked, **probe.as_dict()}), encoding="utf-8")
+    fresh.replace(file)
+    return probe
 
 
 def require(name: str, reason: str, record: Record, *, ok: bool) -> None:

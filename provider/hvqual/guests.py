@@ -7,7 +7,9 @@ avocado-vt fixes ``vms`` when the cfg is parsed and destroys what it does not kn
 
 from __future__ import annotations
 
+import os
 import uuid
+from pathlib import Path
 from typing import Any, Optional
 
 import aexpect
@@ -117,3 +119,15 @@ def specs(names: list[str], cpus: int, memory_kib: int, disk_folder: str, disk_m
         )
         for index, name in enumerate(names)
     ]
+
+
+def make_disk(spec: Spec) -> None:
+    """Make the guest's sparse raw disk, which must not be there yet; TestError with the mend when it cannot be made."""
+    try:
+        with Path(spec.disk).open("xb") as disk:
+            os.truncate(disk.fileno(), spec.disk_mib * MIB)
+    except OSError as error:
+        message = (
+            f"The disk '{spec.disk}' of {spec.disk_mib} MiB cannot be made: {error}. Make room, or give hv_disk_folder."
+        )
+        raise TestError(message) from None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from provider.hvqual import capability, images, marks
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import Place, Spec, domain_xml
 from provider.hvqual.expect import Expect
-from provider.hvqual.guests import MIB, Guest, specs
+from provider.hvqual.guests import Guest, make_disk, specs
 from provider.hvqual.heartbeat import Observer, free_socket_path
 from provider.hvqual.host_state import domain_guard, temporary_path
 from provider.hvqual.libvirt_truth import Libvirt
 
-DISKS = "/var/lib/libvirt/images"
 SOCKETS = "/run"
 
 
@@ -49,7 +47,7 @@ def defined(case: Case[Any]) -> Iterator[Stand]:
         observer = stack.enter_context(Observer(truth.network_address(wanted.network), wanted.witness_port))
         expect = Expect(truth, record, uri, wanted.operation_timeout)
         guests = []
-        for spec in specs(names, room.cpus, room.memory_kib, DISKS, wanted.disk_mib):
+        for spec in specs(names, room.cpus, room.memory_kib, wanted.disk_folder, wanted.disk_mib):
             place = _place(case, spec, accelerator)
             guest = Guest(spec, image, place, wanted)
             stack.enter_context(_domain(case, guest, expect, uri))
@@ -81,8 +79,7 @@ def _domain(case: Case[Any], guest: Guest, expect: Expect, uri: str) -> Iterator
     spec = guest.spec
     xml = Path(case.test.logdir) / f"{spec.name}.xml"
     with temporary_path(spec.disk), temporary_path(guest.place.heartbeat), domain_guard(uri, spec.name):
-        with Path(spec.disk).open("xb") as disk:
-            os.truncate(disk.fileno(), spec.disk_mib * MIB)
+        make_disk(spec)
         xml.write_text(domain_xml(spec, guest.image, guest.place), encoding="utf-8")
         expect.act(virsh.define, str(xml))
         expect.defined_as(guest)

@@ -64,6 +64,7 @@ class Guests:
     reserve_memory_mib: int
     max_memory_mib: int
     disk_mib: int
+    disk_folder: str
     ready_timeout: float
     login_timeout: float
     shutdown_timeout: float

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shlex
 import socket
 import struct
@@ -21,13 +20,12 @@ from virttest import virt_vm
 from provider.hvqual import capability, host_process, images, marks
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
-from provider.hvqual.guests import MIB, Guest, specs
+from provider.hvqual.guests import Guest, make_disk, specs
 from provider.hvqual.heartbeat import PORT_NAME, Observer, free_socket_path
 from provider.hvqual.host_state import temporary_path, temporary_process
 from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
-FOLDER = "/var/tmp"  # noqa: S108 - the guests' disks are large, carry our prefix and a random name, and are removed
 SIOCGIFADDR = 0x8915
 SETTLE = 10.0
 
@@ -51,15 +49,14 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
     with ExitStack() as stack:
         observer = stack.enter_context(Observer(bridge_address(str(case.params["netdst"])), wanted.witness_port))
         guests = []
-        for spec in specs(names, room.cpus, room.memory_kib, FOLDER, wanted.disk_mib):
+        for spec in specs(names, room.cpus, room.memory_kib, wanted.disk_folder, wanted.disk_mib):
             console = str(Path(case.test.logdir) / f"serial-{spec.name}.log")
             heartbeat = free_socket_path("/run", spec.name)
             place = Place(accelerator, wanted.qemu_binary, "", console, heartbeat, wanted.witness_port, case.token)
             guest = Guest(spec, image, place, wanted)
             for path in (spec.disk, place.heartbeat):
                 stack.enter_context(temporary_path(path))
-            with Path(spec.disk).open("xb") as disk:
-                os.truncate(disk.fileno(), spec.disk_mib * MIB)
+            make_disk(spec)
             params = _params(case, guest)
             guest.join(case.env.create_vm("qemu", None, spec.name, params, case.test.bindir), observer, case.record)
             stack.callback(case.env.unregister_vm, spec.name)

@@ -26,6 +26,7 @@ PARAMS = {
     "hv_reserve_memory_mib": "0",
     "hv_max_memory_mib": "256",
     "hv_disk_mib": "64",
+    "hv_disk_folder": "/nowhere",
     "hv_ready_timeout": "5",
     "hv_login_timeout": "5",
     "hv_shutdown_timeout": "5",

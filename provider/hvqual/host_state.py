@@ -20,7 +20,8 @@ from avocado.core.exceptions import TestError
 
 from provider.hvqual import marks, processes, undo_actions, undo_links, wait
 from provider.hvqual.settings_file import read_setting, write_setting
-from provider.hvqual.undo import Entry, UndoError, UndoLog
+from provider.hvqual.undo import UndoError, UndoLog
+from provider.hvqual.undo_store import Entry
 
 HUGEPAGES = "/sys/kernel/mm/hugepages"
 _TIMEOUT_S = 10.0

@@ -143,6 +143,7 @@ class UndoLog:
             self._torn(Path(path), why, forget=forget_torn) for path, why in sorted(status.broken.items(), reverse=True)
         ]
         outcomes += [self._replay_one(entry, force=force) for entry in reversed(status.entries)]
+        self.tidy()
         for outcome in outcomes:
             if outcome.status == "failed":
                 self.taint(f"{outcome.action} ({outcome.entry}): {outcome.message}")
@@ -158,6 +159,18 @@ class UndoLog:
         if processes.find(owner) is not None:
             return True
         return owner.pid_ns != processes.namespace_inode() and self._lock_is_held(owner)
+
+    def owners(self) -> list[processes.Identity]:
+        """The living processes that have entries in the log."""
+        return list(dict.fromkeys(entry.owner for entry in self.status().entries if self.alive(entry)))
+
+    def tidy(self) -> None:
+        """Remove the locks of dead processes."""
+        for path in self.folder.glob(".owner-*.lock"):
+            numbers = path.name[len(".owner-") : -len(".lock")].split("-")
+            owner = processes.Identity(int(numbers[1]), int(numbers[2]), processes.boot_id(), int(numbers[0]))
+            if processes.find(owner) is None and not self._lock_is_held(owner):
+                path.unlink(missing_ok=True)
 
     def _replay_one(self, entry: Entry, *, force: bool) -> Outcome:
         """Put one change back and forget it."""
@@ -179,7 +192,7 @@ class UndoLog:
     def _torn(self, path: Path, why: str, *, forget: bool) -> Outcome:
         """Tell a file that is no entry: harmless if its writer died before the rename, else the change behind it is unknown."""
         if path.suffix == ".tmp":
-            if forget:
+            if forget and not self.owners():
                 path.unlink(missing_ok=True)
             return Outcome(path.name, "unreadable entry", "moot", why)
         return Outcome(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,34 @@ from provider.hvqual import marks
 DEFAULT_URI = "qemu:///system"
 
 
+OPEN_TIMEOUT_S = 10.0
+
+
+def _open(uri: str) -> Any:
+    """Open a connection; a libvirtd that hangs accepts and never answers, so only a thread can be left behind with it."""
+    libvirt = marks.libvirt_module()
+    answer: list[Any] = []
+
+    def attempt() -> None:
+        try:
+            answer.append(libvirt.open(uri))
+        except libvirt.libvirtError as error:
+            answer.append(error)
+
+    worker = threading.Thread(target=attempt, daemon=True)
+    worker.start()
+    worker.join(OPEN_TIMEOUT_S)
+    if not answer or isinstance(answer[0], Exception):
+        why = str(answer[0]) if answer else f"no answer in {OPEN_TIMEOUT_S:g} s"
+        message = f"libvirtd does not answer at '{uri}' ({why}). Start it, then run: avocado hvqual clean"
+        raise ConnectionError(message)
+    return answer[0]
+
+
 @contextmanager
 def connection(uri: str) -> Iterator[Any]:
-    """A libvirt connection for the block; the error of a dead libvirtd comes out as ConnectionError with what to do."""
-    libvirt = marks.libvirt_module()
-    try:
-        conn = libvirt.open(uri)
-    except libvirt.libvirtError as error:
-        message = f"libvirtd does not answer at '{uri}' ({error}): start it, then replay again"
-        raise ConnectionError(message) from error
+    """Hold a libvirt connection; ConnectionError with what to do when libvirtd is dead or hangs."""
+    conn = _open(uri)
     try:
         yield conn
     finally:

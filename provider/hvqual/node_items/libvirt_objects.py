@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, Callable
 
 from provider.hvqual import marks
 from provider.hvqual.node_items.source import Source
@@ -29,16 +29,30 @@ def read_all(connection: Any) -> dict[str, list[str]]:
     domains = connection.listAllDomains()
     return {
         "domains": [_domain(libvirt, domain) for domain in domains],
-        "snapshots": [line for domain in domains for line in _snapshots(domain)],
-        "networks": [_network(libvirt, network) for network in connection.listAllNetworks()],
-        "pools": [_pool(libvirt, pool) for pool in connection.listAllStoragePools()],
-        "nwfilters": [
-            f"{it.name()} = uuid {it.UUIDString()}, xml {_sha(it.XMLDesc(0))}" for it in connection.listAllNWFilters()
-        ],
-        "secrets": [
-            f"{it.UUIDString()} = {it.usageID()}, xml {_sha(it.XMLDesc(0))}" for it in connection.listAllSecrets()
-        ],
+        "snapshots": [line for domain in domains for line in _snapshots(libvirt, domain)],
+        "networks": _each(libvirt, connection.listAllNetworks, _network),
+        "pools": _each(libvirt, connection.listAllStoragePools, _pool),
+        "nwfilters": _each(libvirt, connection.listAllNWFilters, _nwfilter),
+        "secrets": _each(libvirt, connection.listAllSecrets, _secret),
     }
+
+
+def _each(libvirt: Any, ask: Callable[..., list[Any]], tell: Callable[[Any, Any], str]) -> list[str]:
+    """A line for each thing of one kind; a driver that lacks the kind says so."""
+    try:
+        return [tell(libvirt, it) for it in ask()]
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return ["none = this libvirt driver has no such thing"]
+
+
+def _nwfilter(_libvirt: Any, nwfilter: Any) -> str:
+    return f"{nwfilter.name()} = uuid {nwfilter.UUIDString()}, xml {_sha(nwfilter.XMLDesc(0))}"
+
+
+def _secret(_libvirt: Any, secret: Any) -> str:
+    return f"{secret.UUIDString()} = {secret.usageID()}, xml {_sha(secret.XMLDesc(0))}"
 
 
 def _domain(libvirt: Any, domain: Any) -> str:
@@ -53,12 +67,17 @@ def _domain(libvirt: Any, domain: Any) -> str:
     )
 
 
-def _snapshots(domain: Any) -> list[str]:
+def _snapshots(libvirt: Any, domain: Any) -> list[str]:
     """A domain's snapshots and checkpoints."""
-    lines = [
-        f"{domain.name()}/{it.getName()} = snapshot, xml {_sha(it.getXMLDesc(0))}" for it in domain.listAllSnapshots(0)
-    ]
-    return lines + [f"{domain.name()}/{it.getName()} = checkpoint" for it in domain.listAllCheckpoints(0)]
+
+    def snapshot(_libvirt: Any, it: Any) -> str:
+        return f"{domain.name()}/{it.getName()} = snapshot, xml {_sha(it.getXMLDesc(0))}"
+
+    def checkpoint(_libvirt: Any, it: Any) -> str:
+        return f"{domain.name()}/{it.getName()} = checkpoint"
+
+    found = _each(libvirt, domain.listAllSnapshots, snapshot) + _each(libvirt, domain.listAllCheckpoints, checkpoint)
+    return [line for line in found if not line.startswith("none = ")]
 
 
 def _network(libvirt: Any, network: Any) -> str:

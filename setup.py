@@ -16,12 +16,6 @@ HERE = Path(__file__).resolve().parent
 TREES = ("provider", "generic", "qemu", "libvirt")
 LEFT_OUT = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 PROVIDER_TESTS = ("provider", "tests")
-RESULT_HOOKS = {
-    "avocado.plugins.job.prepost": ["hvqual-job = avocado_hvqual.plugins.result:HvqualJob"],
-    "avocado.plugins.result_events": ["hvqual-events = avocado_hvqual.plugins.result:HvqualEvents"],
-}
-if not (HERE / "avocado_hvqual" / "plugins" / "result.py").is_file():
-    RESULT_HOOKS = {}
 
 
 def version() -> str:
@@ -42,7 +36,11 @@ def trees() -> list[tuple[str, list[str]]]:
             parts = folder.relative_to(HERE).parts
             if LEFT_OUT & set(parts) or parts[:2] == PROVIDER_TESTS:
                 continue
-            files = [str(path.relative_to(HERE)) for path in sorted(folder.iterdir()) if path.is_file() and path.suffix != ".pyc"]
+            files = [
+                str(path.relative_to(HERE))
+                for path in sorted(folder.iterdir())
+                if path.is_file() and path.suffix != ".pyc"
+            ]
             rows.append((str(Path("share", "avocado-hvqual", *parts)), files))
     return rows
 
@@ -91,7 +89,8 @@ setup(
             "hypothesis",
             "import-linter",
             "sphinx",
-            "build",
+            "vermin",
+            "wheel",
             "types-PyYAML",
             "types-jsonschema",
         ],
@@ -100,6 +99,7 @@ setup(
         "avocado.plugins.settings": ["hvqual-settings = avocado_hvqual.plugins.settings:HvqualSettings"],
         "avocado.plugins.init": ["hvqual-init = avocado_hvqual.plugins.init:HvqualInit"],
         "avocado.plugins.cli.cmd": ["hvqual = avocado_hvqual.plugins.cli:HvqualCommand"],
-        **RESULT_HOOKS,
+        "avocado.plugins.job.prepost": ["hvqual-job = avocado_hvqual.plugins.result:HvqualJob"],
+        "avocado.plugins.result_events": ["hvqual-events = avocado_hvqual.plugins.result:HvqualEvents"],
     },
 )

@@ -54,7 +54,9 @@ def register_at_start() -> None:
         problems = [str(failure)]
     except OSError as failure:
         what = f"'{failure.filename}': {failure.strerror}" if failure.filename else str(failure)
-        problems = [f"The tests could not be registered with avocado-vt, because of {what}. Other tests are not affected."]
+        problems = [
+            f"The tests could not be registered with avocado-vt, because of {what}. Other tests are not affected."
+        ]
     # avocado stops as a whole when a plugin raises here, also for jobs that have nothing to do with us.
     except Exception as failure:  # noqa: BLE001
         problems = [f"The tests could not be registered with avocado-vt ({type(failure).__name__}: {failure})."]

@@ -13,7 +13,9 @@ from avocado_hvqual import registration
 def add_parser(subparsers: Any) -> None:
     """Add the two verbs to *subparsers*."""
     subparsers.add_parser("register", help="make avocado-vt know our tests again, after unregister")
-    subparsers.add_parser("unregister", help="remove our tests from avocado-vt's lists, until register or a new installation")
+    subparsers.add_parser(
+        "unregister", help="remove our tests from avocado-vt's lists, until register or a new installation"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

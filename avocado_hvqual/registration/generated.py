@@ -79,7 +79,9 @@ def _ours_alone(vt_type: str, path: Path, *, ours: bool) -> None:
         stream.write("variants subtest:\n")
         names = (NAME, f"{NAME}-generic") if ours else ()
         folders = [(name, Path(asset.get_test_provider_info(name)["backends"][vt_type]["path"])) for name in names]
-        cfgs = [(name, str(cfg)) for name, folder in folders for cfg in sorted((folder / "tests" / "cfg").rglob("*.cfg"))]
+        cfgs = [
+            (name, str(cfg)) for name, folder in folders for cfg in sorted((folder / "tests" / "cfg").rglob("*.cfg"))
+        ]
         bootstrap.write_subtests_files(cfgs, stream, vt_type)
 
 

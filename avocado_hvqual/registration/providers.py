@@ -26,7 +26,9 @@ def provider_files(root: Path) -> dict[str, str]:
     or raises KeyError (virttest/bootstrap.py, create_subtests_cfg, asks a left-over loop variable).
     """
     if set(UNUSABLE) & set(str(root)):
-        message = f"avocado-vt finds no tests below '{root}' because of the special characters in its name. Move the folder."
+        message = (
+            f"avocado-vt finds no tests below '{root}' because of the special characters in its name. Move the folder."
+        )
         raise RegistrationError(message)
     uri = "file://" + str(root).replace("%", "%%")
     own = f"[provider]\nuri: {uri}\n[qemu]\nsubdir: qemu/\n[libvirt]\nsubdir: libvirt/\n"
@@ -77,7 +79,11 @@ def _read(path: Path) -> str | None:
 def installation() -> str:
     """Return what tells this installation from the next one: `unregister` holds until avocado-hvqual is installed anew."""
     for distribution in metadata.distributions(name=DISTRIBUTION):
-        record = Path(str(distribution.locate_file("")), f"{DISTRIBUTION.replace('-', '_')}-{distribution.version}.dist-info", "METADATA")
+        record = Path(
+            str(distribution.locate_file("")),
+            f"{DISTRIBUTION.replace('-', '_')}-{distribution.version}.dist-info",
+            "METADATA",
+        )
         if record.is_file():
             return f"{record}:{record.stat().st_mtime_ns}"
     return str(Path(avocado_hvqual.__file__).resolve().parent)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OURS = ("avocado_hvqual", "__editable__.avocado_hvqual", "__editable___avocado_hvqual")
-IGNORED = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.pyc", "*.egg-info", "build", "dist", ".*_cache", ".hypothesis")
+IGNORED = shutil.ignore_patterns(
+    ".git", ".venv", "__pycache__", "*.pyc", "*.egg-info", "build", "dist", ".*_cache", ".hypothesis"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Environment:
         return replace(self, home=home, variables={**self.variables, **variables})
 
     def environ(self):
-        kept = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}}
+        kept = {
+            name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
+        }
         path = f"{self.root / 'bin'}:{os.environ['PATH']}"
         return {**kept, "HOME": str(self.home), "PATH": path, **self.variables}
 

@@ -11,11 +11,16 @@ import os
 from pathlib import Path
 
 # The sections are those of avocado-vt's own provider files. tp-qemu's `[generic]` beside a second one is what avocado-vt gets wrong.
-SECTIONS = {"tp-libvirt": ("libvirt", "virttools", "v2v"), "tp-qemu": ("generic", "qemu", "multi_host_migration", "openvswitch")}
+SECTIONS = {
+    "tp-libvirt": ("libvirt", "virttools", "v2v"),
+    "tp-qemu": ("generic", "qemu", "multi_host_migration", "openvswitch"),
+}
 PASSING = "def run(test, params, env):\n    test.log.info('a neighbour ran')\n"
 # vm_type and the missing VM are avocado-vt's business: a case without any guest.
 CFG = '- {name}:\n    type = {name}\n    vms = ""\n    main_vm = ""\n    start_vm = no\n    variants:\n        - one:\n        - two:\n'
-QUIET = "    skip_image_processing = yes\n    take_regular_screendumps = no\n    store_vm_info = no\n    run_tcpdump = no\n"
+QUIET = (
+    "    skip_image_processing = yes\n    take_regular_screendumps = no\n    store_vm_info = no\n    run_tcpdump = no\n"
+)
 
 
 def make(folder: Path) -> dict:

@@ -25,10 +25,15 @@ def both(installed, without_us, tmp_path):
     """(with us, without us), both bootstrapped and with the same neighbour, so that avocado-vt runs in both."""
     root = neighbours._synthetic(tmp_path / "tp-qemu", "tp-qemu")
     # Hash seeds move: avocado-vt finds /bin/kvm or /usr/bin/kvm by the order of a set.
-    users = (installed.at(tmp_path / "with", PYTHONHASHSEED="0"), without_us.at(tmp_path / "without", PYTHONHASHSEED="0"))
+    users = (
+        installed.at(tmp_path / "with", PYTHONHASHSEED="0"),
+        without_us.at(tmp_path / "without", PYTHONHASHSEED="0"),
+    )
     for user in users:
         neighbours.register(user.providers, {"tp-qemu": root})
-        done = user.avocado("vt-bootstrap", "--vt-type", "qemu", "--vt-no-downloads", "--yes-to-all", "--vt-skip-verify-download-assets")
+        done = user.avocado(
+            "vt-bootstrap", "--vt-type", "qemu", "--vt-no-downloads", "--yes-to-all", "--vt-skip-verify-download-assets"
+        )
         assert done.returncode == 0, done.stdout
         (user.providers / "downloads" / ".keep").mkdir(parents=True, exist_ok=True)
     assert users[0].names("qemu", "tp_qemu_qemu_0") == users[1].names("qemu", "tp_qemu_qemu_0")
@@ -54,7 +59,9 @@ def results(user):
 
 def test_avocado_config_is_the_same_to_the_byte(both):
     texts = [user.avocado("config", "--datadir").stdout + user.avocado("config").stdout for user in both]
-    with_us, without = (text.replace(str(user.home), "HOME").replace(str(user.root), "VENV") for text, user in zip(texts, both))
+    with_us, without = (
+        text.replace(str(user.home), "HOME").replace(str(user.root), "VENV") for text, user in zip(texts, both)
+    )
     assert len(without) > 1000
     assert with_us == without
 
@@ -92,12 +99,16 @@ def test_a_job_has_the_same_exit_status_output_and_files(both, arguments, status
     assert [test.keys() for test in data["tests"]] == [test.keys() for test in other_data["tests"]]
 
 
-@pytest.mark.parametrize("command", [("list", "/bin/true"), ("plugins",), ("--help",), ("list", "--vt-type", "qemu", "tp_qemu_qemu_1")])
+@pytest.mark.parametrize(
+    "command", [("list", "/bin/true"), ("plugins",), ("--help",), ("list", "--vt-type", "qemu", "tp_qemu_qemu_1")]
+)
 def test_other_commands_say_the_same(both, command):
     texts = [plain(user.avocado(*command).stdout, user).splitlines() for user in both]
     if command in {("plugins",), ("--help",)}:
         # Lists of what is installed: ours is in one of them, and columns are as wide as their widest word.
-        listed, without = ({tuple(line.split()) for line in text if "hvqual" not in line and "{" not in line} for text in texts)
+        listed, without = (
+            {tuple(line.split()) for line in text if "hvqual" not in line and "{" not in line} for text in texts
+        )
         assert len(without) > 10
         assert listed == without
     else:

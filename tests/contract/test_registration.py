@@ -41,13 +41,18 @@ def blocks(path):
 
 @pytest.mark.parametrize("vt_type", TYPES)
 def test_the_first_command_of_a_new_user_lists_our_tests(fresh, vt_type, tmp_path):
-    names = [line.split()[1] for line in fresh.avocado("list", "--vt-type", vt_type, "hvqual", cwd=tmp_path).stdout.splitlines()]
+    names = [
+        line.split()[1]
+        for line in fresh.avocado("list", "--vt-type", vt_type, "hvqual", cwd=tmp_path).stdout.splitlines()
+    ]
     assert providers_of(names) == PREFIX
     assert fresh.names(vt_type) != []
 
 
 def snapshot(folder):
-    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino, path.lstat().st_size) for path in folder.rglob("*")}
+    return {
+        str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino, path.lstat().st_size) for path in folder.rglob("*")
+    }
 
 
 def test_a_second_command_changes_nothing(fresh):
@@ -113,7 +118,9 @@ def test_a_broken_neighbour_is_told_once_and_our_tests_are_there(fresh, tmp_path
 def test_a_changed_cfg_of_ours_is_seen_by_the_next_command(tmp_path, without_us):
     source = environments.source_copy(tmp_path / "source")
     root = environments.linked(tmp_path / "venv")
-    environments.pip("install", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-e", source, python=root / "bin" / "python")
+    environments.pip(
+        "install", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-e", source, python=root / "bin" / "python"
+    )
     user = environments.Environment(root, tmp_path / "home").at(tmp_path / "home")
     assert not [name for name in user.names("libvirt") if "hvqual.made_up" in name]
     cfg = source / "libvirt" / "tests" / "cfg" / "hvqual" / "hvqual_made_up.cfg"
@@ -145,7 +152,10 @@ def test_commands_that_start_together_all_list_everything(installed, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)", "File too large"),
+        (
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+            "File too large",
+        ),
         ("os.mkdir = refuse; pathlib.Path.mkdir = refuse", "No space left on device"),
         ("os.replace = pathlib.Path.replace = refuse", "No space left on device"),
         ("fcntl.flock = refuse", "No space left on device"),
@@ -160,7 +170,9 @@ def test_a_disk_that_refuses_is_one_line(fresh, fault, sentence):
     )
     # First the import with registration off, so that the fault meets registration and not avocado's own start.
     fresh.run("python", "-c", "import sys; sys.argv[0] = 'avocado-runner-x'; import avocado")
-    done = fresh.run("python", "-c", "import sys; sys.argv[0] = 'avocado-runner-x'\nimport avocado\nsys.argv[0] = 'avocado'\n" + code)
+    done = fresh.run(
+        "python", "-c", "import sys; sys.argv[0] = 'avocado-runner-x'\nimport avocado\nsys.argv[0] = 'avocado'\n" + code
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
     assert sentence in done.stderr
@@ -197,7 +209,9 @@ def test_a_lock_that_is_never_released_is_one_line(fresh):
 
 
 def test_a_killed_registration_is_done_again(fresh):
-    code = "import os, virttest.bootstrap as b; b.create_subtests_cfg = lambda _: os.kill(os.getpid(), 9)\nimport avocado"
+    code = (
+        "import os, virttest.bootstrap as b; b.create_subtests_cfg = lambda _: os.kill(os.getpid(), 9)\nimport avocado"
+    )
     begin = "import sys; sys.argv[0] = 'avocado-runner-x'\nimport avocado; sys.argv[0] = 'avocado'\n"
     end = "\nfrom avocado_hvqual import registration; registration.register_at_start()"
     assert fresh.run("python", "-c", begin + code + end).returncode == -9
@@ -232,7 +246,9 @@ def test_a_new_installation_registers_again(tmp_path, wheel):
     root = environments.linked(tmp_path / "venv")
     user = environments.Environment(root, tmp_path / "home").at(tmp_path / "home")
     for _ in range(2):
-        environments.pip("install", "-q", "--no-deps", "--no-index", "--force-reinstall", wheel, python=root / "bin" / "python")
+        environments.pip(
+            "install", "-q", "--no-deps", "--no-index", "--force-reinstall", wheel, python=root / "bin" / "python"
+        )
         assert user.names("libvirt")
         assert user.avocado("hvqual", "unregister").returncode == 0
         assert not user.avocado("list", "--vt-type", "libvirt", "hvqual").stdout

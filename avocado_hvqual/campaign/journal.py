@@ -166,16 +166,23 @@ class Journal:
             raise JournalError(message) from error
         journal = cls._locked(folder, descriptor, 0, FIRST)
         try:
-            reading = read(folder)
-            if reading.damage:
-                message = f"{path.parent}/{reading.damage[0]} A journal that was changed is not continued; start a new campaign."
-                raise JournalError(message)
-            journal._put_aside(reading.torn)
-        except (JournalError, OSError) as error:
+            journal._go_on()  # noqa: SLF001 - its own method
+        except OSError as error:
             journal.close()
-            raise error if isinstance(error, JournalError) else JournalError(f"{path}: {error.strerror}.") from error
-        journal._seq, journal._prev = len(reading.lines), reading.lines[-1].hash
+            message = f"{path}:1: cannot be continued: {error.strerror}."
+            raise JournalError(message) from error
+        except JournalError:
+            journal.close()
+            raise
         return journal
+
+    def _go_on(self) -> None:
+        reading = read(self.folder)
+        if reading.damage:
+            message = f"{self.folder}/{reading.damage[0]} A journal that was changed is not continued; start a new campaign."
+            raise JournalError(message)
+        self._put_aside(reading.torn)
+        self._seq, self._prev = len(reading.lines), reading.lines[-1].hash
 
     @classmethod
     def _locked(cls, folder: Path, descriptor: int, seq: int, prev: str) -> Journal:

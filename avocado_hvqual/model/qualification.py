@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from avocado_hvqual.model.answer import Answer, Judgement
 from avocado_hvqual.model.finding import Finding
@@ -48,16 +47,6 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of the judge, for `verdict --explain`."""
-
-    case: str
-    rule: str
-    sentence: str
-    evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Qualification:
     """The verdict with its reasons."""
 
@@ -79,12 +68,11 @@ class Qualification:
     ended_wall: float
     parameters: tuple[ParameterChange, ...] = ()
     phase_gates: tuple[Gate, ...] = ()
-    scale: dict[str, Any] = field(default_factory=dict)
-    """By use case: the parameters that say how much was done."""
+    scale: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By use case: each parameter of which less was done than in production ("3 of 20")."""
     notes: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     """Ledger entries that matched nothing."""
-    steps: tuple[Step, ...] = ()
     policy: str = ""
     """Name and digest of the policy that judged."""
     today: str = ""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from avocado_hvqual.model.case import RequiredRow
@@ -101,6 +101,5 @@ class CampaignRecord:
     """What shows that the journal is not as it was written, each with its line number."""
     notes: tuple[str, ...] = ()
     """What is worth knowing and no damage: a torn last line."""
-    health_known: bool = False
-    """Whether anybody said at all that the node's health was watched and known."""
-    details: dict[str, Any] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    """The cases during which the node's health was watched and is known."""

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The judge: `judge(campaign, policy, ledger, today) -> Qualification`. Pure: the same input gives the same value.
+
+It asks every limit again of the observations and believes no status alone (decision 1); counts as attempted only what was seen
+(decision 2), against the required table (decision 3); grades by the table (4) and folds once (5). Whoever has a folder uses
+`judge_folder`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from avocado_hvqual import ledger as ledger_module
+from avocado_hvqual.judging import advice
+from avocado_hvqual.judging import cases as judged_cases
+from avocado_hvqual.judging.campaign import campaign_sightings, floor_sightings, missing_rows, missing_sightings
+from avocado_hvqual.judging.cases import Counted, JudgedCase
+from avocado_hvqual.judging.gates import CLOUD, Count, Standing, gate_answers, phase_order
+from avocado_hvqual.judging.sighting import Sighting
+from avocado_hvqual.ledger import Ledger
+from avocado_hvqual.model.answer import Answer
+from avocado_hvqual.model.case import RequiredRow
+from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, FindingKind
+from avocado_hvqual.model.plan import PlannedCase
+from avocado_hvqual.model.qualification import CaseResult, NotCovered, Qualification
+from avocado_hvqual.model.record import CampaignRecord
+from avocado_hvqual.model.verdict import Verdict, basis, fold, worst
+from avocado_hvqual.policy_model import Policy
+from avocado_hvqual.severity import Subject
+
+Missing = Sequence[tuple[RequiredRow, str]]
+
+
+class _Facts(NamedTuple):
+    """What a finding's case is, for the severity table."""
+
+    category: str = ""
+    phase: str = ""
+    components: tuple[str, ...] = ()
+
+
+def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.date) -> Qualification:
+    """Return the verdict on a campaign with all its reasons."""
+    header = campaign.header
+    rows = tuple(dict.fromkeys((*campaign.required, *policy.required)))
+    cases = judged_cases.judge_cases(campaign, rows, policy)
+    missing = [] if header.selection else missing_rows(rows, campaign.planned)
+    graded = _graded(campaign, cases, missing, policy, bare=not rows)
+    findings, stale = ledger_module.apply(graded, ledger, header.profile, str(header.node.get("id", "")), today)
+    findings = tuple(sorted(findings, key=_order))
+    cases = tuple(_reopened(case, findings) for case in cases)
+    counts = {cloud: _count(cases, missing, cloud=cloud) for cloud in (False, True)}
+    required = sum(count.required for count in counts.values())
+    attempted = sum(count.attempted for count in counts.values())
+    tried = any(case.tried for case in cases if case.planned.phase.value == CLOUD)
+    standing = Standing(findings, counts[False], counts[True], tried, campaign.gates, header.selection)
+    amount = basis(findings, required, attempted)
+    if phase_order(standing).answer is not Answer.MET and not header.selection:
+        amount = worst([amount, Verdict.QUALIFIED_WITH_WAIVERS])
+    return Qualification(
+        verdict=fold(amount, selection=header.selection, lab=header.lab),
+        basis=amount,
+        clean=required == attempted > 0 and not any(finding.is_open for finding in findings),
+        required=required,
+        attempted=attempted,
+        findings=findings,
+        results=tuple(_result(case) for case in cases),
+        not_covered=tuple(_not_covered(cases, missing, policy)),
+        gates=gate_answers(standing),
+        reasons=tuple(_reasons(findings, required, attempted)),
+        next_steps=advice.next_steps(findings),
+        header=header,
+        ended_wall=campaign.ended_wall,
+        parameters=tuple(dict.fromkeys(campaign.parameters)),
+        phase_gates=campaign.gates,
+        scale=_scale(cases),
+        notes=(*campaign.notes, *(note for case in cases for note in case.notes)),
+        stale=stale,
+        policy=f"{policy.name} {policy.digest}".strip(),
+        today=today.isoformat(),
+    )
+
+
+def _order(finding: Finding) -> tuple[int, int, str, str]:
+    return finding.severity.rank, list(FindingKind).index(finding.kind), finding.case, finding.message
+
+
+def _graded(
+    campaign: CampaignRecord, cases: Sequence[JudgedCase], missing: Missing, policy: Policy, *, bare: bool
+) -> list[Finding]:
+    """Return every finding with its severity, before the ledger speaks."""
+    facts = {str(case.planned.key): _facts(case.planned) for case in cases}
+    for row, place in missing:
+        facts[f"{row.vt_type or 'any'}:{row.id}:{place}"] = _Facts(
+            row.id.split(".")[1], row.phase.value, row.components
+        )
+    counted = [one for case in cases for one in case.counted]
+    others = [
+        *campaign_sightings(campaign, cases),
+        *floor_sightings(campaign, cases, policy),
+        *missing_sightings(missing),
+    ]
+    if bare and not campaign.header.selection:
+        others.append(
+            Sighting(FindingKind.MISSING_CASE, "", "There is no required table, so nobody can say what is missing.")
+        )
+    counted += [Counted(sighting, 1, 1) for sighting in dict.fromkeys(others)]
+    return [_finding(one, facts.get(one.sighting.case, _Facts()), policy) for one in counted]
+
+
+def _facts(case: PlannedCase) -> _Facts:
+    return _Facts(case.category, case.phase.value, case.components)
+
+
+def _finding(counted: Counted, facts: _Facts, policy: Policy) -> Finding:
+    seen = counted.sighting
+    subject = Subject(
+        seen.kind, seen.case, facts.category, facts.phase, seen.observation, seen.message, facts.components
+    )
+    severity, rule = policy.severities.of(subject)
+    return Finding(
+        kind=seen.kind,
+        severity=severity,
+        case=seen.case,
+        message=seen.message,
+        evidence=seen.evidence,
+        category=facts.category,
+        phase=facts.phase,
+        observation=seen.observation,
+        components=facts.components,
+        rule=rule,
+        seen=counted.seen,
+        attempts=counted.attempts,
+    )
+
+
+def _reopened(case: JudgedCase, findings: Iterable[Finding]) -> JudgedCase:
+    """Return the case with what the campaign says of it: asked too little or not watched is not attempted."""
+    key = str(case.planned.key)
+    have = {(counted.sighting.kind, counted.sighting.message) for counted in case.counted}
+    more = tuple(
+        Counted(Sighting(finding.kind, key, finding.message, finding.evidence), finding.seen, finding.attempts)
+        for finding in findings
+        if finding.case == key and finding.kind in NOT_ATTEMPTED and (finding.kind, finding.message) not in have
+    )
+    return replace(case, counted=(*case.counted, *more)) if more else case
+
+
+def _count(cases: Sequence[JudgedCase], missing: Missing, *, cloud: bool) -> Count:
+    """Return how many cases of the cloud phase, or of those before it, are required and attempted."""
+    needed = [case for case in cases if (case.planned.phase.value == CLOUD) is cloud and not case.excused]
+    lost = [row for row, _place in missing if (row.phase.value == CLOUD) is cloud]
+    return Count(len(needed) + len(lost), sum(case.attempted for case in needed))
+
+
+def _result(case: JudgedCase) -> CaseResult:
+    latest = case.tried[-1] if case.tried else None
+    return CaseResult(
+        case=str(case.planned.key),
+        phase=case.planned.phase.value,
+        category=case.planned.category,
+        outcome=case.outcome,
+        attempts=tuple(tried.attempt.status or "no end" for tried in case.tried),
+        maturity=case.planned.maturity,
+        seconds=sum(tried.attempt.time for tried in case.tried),
+        judgements=latest.judgements if latest else (),
+        logdir=latest.attempt.logdir if latest else "",
+    )
+
+
+def _not_covered(cases: Sequence[JudgedCase], missing: Missing, policy: Policy) -> Iterable[NotCovered]:
+    for case in cases:
+        if case.excused:
+            yield NotCovered(str(case.planned.key), f"Not required: {case.excused}.")
+        elif not case.attempted:
+            why = [one.sighting for one in case.counted if one.sighting.kind in NOT_ATTEMPTED]
+            yield NotCovered(
+                str(case.planned.key), f"{why[-1].kind.value}: {why[-1].message}" if why else "Never tried."
+            )
+    for row, place in missing:
+        yield NotCovered(f"{row.vt_type or 'any'}:{row.id}:{place}", "Required, and the campaign has no case for it.")
+    exercised = {component for case in cases if case.attempted for component in case.planned.components}
+    for component in policy.components:
+        if component not in exercised:
+            yield NotCovered(f"component {component}", "No attempted case exercises it.")
+
+
+def _scale(cases: Sequence[JudgedCase]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for case in cases:
+        for tried in case.tried:
+            for name, pair in (tried.attempt.trace.scale if tried.attempt.trace else {}).items():
+                used, full = pair if isinstance(pair, list) and len(pair) == 2 else (pair, "?")  # noqa: PLR2004
+                found.setdefault(case.planned.key.hv_id, {})[str(name)] = f"{used} of {full}"
+    return found
+
+
+def _reasons(findings: Sequence[Finding], required: int, attempted: int) -> Iterable[str]:
+    """Yield why the verdict is no better, the worst first."""
+    if not required:
+        yield "Nothing was required, so nothing is shown."
+    elif attempted < required:
+        yield f"{required - attempted} of {required} required cases were not attempted."
+    broken = [finding for finding in findings if not finding.case and finding.kind in NOT_ATTEMPTED]
+    yield from (finding.message for finding in broken)
+    for severity in ("critical", "major", "minor"):
+        number = sum(
+            finding.is_open and finding.severity.value == severity and finding.kind not in NOT_ATTEMPTED
+            for finding in findings
+        )
+        if number:
+            yield f"{number} {severity} finding{'s are' if number > 1 else ' is'} open."
+    leaning = [finding for finding in findings if not finding.is_open or finding.is_downgraded]
+    if leaning:
+        yield f"{len(leaning)} finding{'s lean' if len(leaning) > 1 else ' leans'} on a waiver or a changed severity in the ledger."

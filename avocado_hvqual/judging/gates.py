@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The exit criteria of the requirement's sections 6.2, 6.3 and 7 (ids ``hvqual.gate.*``), each with its answer and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from avocado_hvqual.model.answer import Answer
+from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, Severity
+from avocado_hvqual.model.qualification import GateAnswer
+from avocado_hvqual.model.record import Gate
+from avocado_hvqual.severity import UNCLASSIFIED
+
+CLOUD = "cloud"
+
+
+class Count(NamedTuple):
+    """How many cases of a part of the campaign are required, and how many of them were attempted."""
+
+    required: int
+    attempted: int
+
+
+class Standing(NamedTuple):
+    """What the gates are asked about."""
+
+    findings: tuple[Finding, ...]
+    before_cloud: Count
+    cloud: Count
+    cloud_tried: bool
+    phase_gates: tuple[Gate, ...]
+    selection: bool
+
+
+def _answer(*, good: bool) -> Answer:
+    return Answer.MET if good else Answer.UNMET
+
+
+def _all_attempted(identifier: str, what: str, count: Count) -> GateAnswer:
+    if not count.required:
+        return GateAnswer(identifier, Answer.UNKNOWN, f"No {what} case is required, so none can have been attempted.")
+    sentence = f"{count.attempted} of {count.required} {what} cases were attempted."
+    return GateAnswer(identifier, _answer(good=count.attempted == count.required), sentence)
+
+
+def _nothing(identifier: str, what: str, found: Sequence[Finding]) -> GateAnswer:
+    sentence = f"{len(found) or 'No'} {what}."
+    return GateAnswer(identifier, _answer(good=not found), sentence)
+
+
+def gate_answers(standing: Standing) -> tuple[GateAnswer, ...]:
+    """Return all eight answers; of a part run each is unknown, for nobody asked for the whole."""
+    still_open = [finding for finding in standing.findings if finding.is_open]
+    severe = [f for f in still_open if f.phase != CLOUD and f.severity is not Severity.MINOR]
+    untargeted = [f for f in still_open if f.severity is Severity.MINOR and not f.fix_target]
+    answers = (
+        _all_attempted("hvqual.gate.attempted_hv", "preparation and hypervisor", standing.before_cloud),
+        _nothing("hvqual.gate.no_critical_major", "critical or major findings open before the cloud phase", severe),
+        _nothing("hvqual.gate.minor_target", "minor findings open without a fix target", untargeted),
+        _all_attempted("hvqual.gate.attempted_cloud", "cloud", standing.cloud),
+        _nothing(
+            "hvqual.gate.cloud_none_pending",
+            "findings open in the cloud phase",
+            [finding for finding in still_open if finding.phase == CLOUD],
+        ),
+        phase_order(standing),
+        _nothing(
+            "hvqual.gate.severity",
+            "findings that no row of the severity table knows",
+            [finding for finding in standing.findings if finding.rule == UNCLASSIFIED],
+        ),
+        _nothing(
+            "hvqual.gate.bug_report",
+            "findings open without a bug",
+            [finding for finding in still_open if not finding.bug and finding.kind not in NOT_ATTEMPTED],
+        ),
+    )
+    if not standing.selection:
+        return answers
+    said = "This is a part run: "
+    return tuple(GateAnswer(one.id, Answer.UNKNOWN, said + one.sentence) for one in answers)
+
+
+def phase_order(standing: Standing) -> GateAnswer:
+    """Return whether the cloud phase began only when it might: everything before it attempted and nothing critical open."""
+    identifier = "hvqual.gate.phase_order"
+    if not standing.cloud_tried:
+        return GateAnswer(identifier, Answer.MET, "The cloud phase did not begin.")
+    last = next((gate for gate in reversed(standing.phase_gates) if gate.phase == CLOUD), None)
+    critical = [f for f in standing.findings if f.is_open and f.phase != CLOUD and f.severity is Severity.CRITICAL]
+    count = standing.before_cloud
+    if last is not None and not last.passed:
+        return GateAnswer(
+            identifier, Answer.UNMET, f"The cloud phase began although its gate was closed: {last.reason}"
+        )
+    if critical or count.attempted < count.required:
+        sentence = (
+            f"The cloud phase began with {len(critical)} critical findings open and {count.attempted} of {count.required} "
+            "cases before it attempted."
+        )
+        return GateAnswer(identifier, Answer.UNMET, sentence)
+    return GateAnswer(identifier, Answer.MET, "The cloud phase began when everything before it allowed it.")

@@ -54,6 +54,11 @@ def node() -> dict[str, Any]:
     }
 
 
+def in_lab() -> bool:
+    """Return whether this is a host of the lab."""
+    return host_id() != "local"
+
+
 def _distribution(name: str) -> str:
     try:
         return metadata.version(name)

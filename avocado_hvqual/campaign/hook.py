@@ -11,6 +11,8 @@ Avocado logs and forgets an exception of a hook, and takes no exit status from o
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +80,17 @@ def keys_of(cases: Mapping[str, PlannedCase]) -> dict[str, CaseKey]:
     return {uid: case.key for uid, case in cases.items()}
 
 
+def _let_helpers_be_found() -> None:
+    """
+    Let the runner find aexpect_helper, which aexpect looks for in PATH only.
+
+    It lies beside the interpreter; called as ``venv/bin/avocado`` without activating the environment, PATH does not have it.
+    The folder goes last, so nothing of the system's is replaced.
+    """
+    if shutil.which("aexpect_helper") is None:
+        os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
+
+
 def tame(job: Any) -> None:
     """
     Set for our own runnables and suites alone what avocado's defaults would do to them.
@@ -85,6 +98,7 @@ def tame(job: Any) -> None:
     A runner forwards one log message in 10 ms, so DEBUG costs more than many a case; a suite without a limit waits for ever
     when even the watchdog died. What a user set is left.
     """
+    _let_helpers_be_found()
     for suite in job.test_suites:
         ours = [runnable for runnable in suite.tests or () if catalog.is_ours(runnable)]
         for runnable in ours:
@@ -104,6 +118,11 @@ def attach(job: Any, events: JobEvents) -> Watched:
 def detach(job: Any) -> Optional[Watched]:
     """Forget a job; return what was known of it."""
     return _WATCHED.pop(job.unique_id, None)
+
+
+def broken(job: Any) -> list[str]:
+    """Return why a job was ended before its first test, if it was."""
+    return [_BROKEN[job.unique_id]] if job.unique_id in _BROKEN else []
 
 
 def before(job: Any) -> None:

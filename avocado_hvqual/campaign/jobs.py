@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from avocado.core.job import Job
 from avocado.core.suite import TestSuite
@@ -20,7 +20,11 @@ from avocado_hvqual.model.case import Phase
 from avocado_hvqual.plan import Ready
 
 
-class PhaseSuite(TestSuite):  # type: ignore[misc] # avocado has no types
+AVOCADO_EXPECTED = 1 | 8
+"""Tests failed, job interrupted: what an avocado job may end with and still have run."""
+
+
+class PhaseSuite(TestSuite):
     """A suite that does not start once its job was interrupted: avocado 113 goes on with the next suite after Ctrl-C."""
 
     def run(self, job: Any) -> set[str]:
@@ -77,28 +81,38 @@ def _uids(cases: Sequence[Ready]) -> dict[str, Any]:
     return found
 
 
-def run_phase(
-    phase: Phase, cases: Sequence[Ready], folder: Folder, journal: Journal, watch: HostWatch, progress: Progress
-) -> PhaseOutcome:
+class Surroundings(NamedTuple):
+    """What a phase's job runs in: the campaign's folder and journal, the watch over the host, and who tells the user."""
+
+    folder: Folder
+    journal: Journal
+    watch: HostWatch
+    progress: Progress
+
+
+def run_phase(phase: Phase, cases: Sequence[Ready], around: Surroundings) -> PhaseOutcome:
     """Run the cases of one phase and return how the job ended; what the tests did stands in the journal."""
-    config = settings(folder)
-    events = JobEvents(journal, folder.path, _uids(cases))
-    events.on_start = progress.start
+    config = settings(around.folder)
+    events = JobEvents(around.journal, around.folder.path, _uids(cases))
+    events.on_start = around.progress.start
 
     def on_end(case: str, status: str, seconds: float) -> None:
-        watch.look(journal, case)
-        progress.end(case, status, seconds)
+        around.watch.look(around.journal, case)
+        around.progress.end(case, status, seconds)
 
     events.on_end = on_end
-    journal.append("phase-begin", {"phase": phase.value})
+    around.journal.append("phase-begin", {"phase": phase.value})
     with Job(config, _suites(cases, config)) as job:
         for suite in job.test_suites:
-            line = {"phase": phase.value, "vt_type": suite.name, "job_dir": events.relative(job.logdir)}
-            journal.append("job-begin", line)
+            line = {"phase": phase.value, "vt_type": suite.name, "job_dir": events.relative(job.logdir) or "."}
+            around.journal.append("job-begin", line)
         watched = hook.attach(job, events)
         try:
             exitcode = job.run()
         finally:
             hook.settle(watched)
             hook.detach(job)
-    return PhaseOutcome(exitcode, job.interrupted_reason or "", watched.failures, events)
+    failures = [*watched.failures, *hook.broken(job)]
+    if exitcode & ~AVOCADO_EXPECTED:
+        failures.append(f"The avocado job of the phase {phase.value} broke (status {exitcode}); see '{job.logfile}'.")
+    return PhaseOutcome(exitcode, job.interrupted_reason or "", failures, events)

@@ -52,7 +52,12 @@ def uris(job: Any) -> set[str]:
 
 def demand(job: Any) -> None:
     """Return when every libvirt that the job needs answers; HvqualError with the command that mends it otherwise."""
-    for uri in sorted(uris(job)):
+    demand_uris(uris(job))
+
+
+def demand_uris(wanted: set[str]) -> None:
+    """Return when libvirtd answers at each URI; HvqualError with the command that mends it otherwise."""
+    for uri in sorted(wanted):
         why = failure(uri)
         if why is not None:
             message = f"libvirtd does not answer at '{uri}' ({why}), so no case can run. Start it with:  {remedy()}"

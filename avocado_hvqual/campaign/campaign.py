@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One campaign on this node, from its first line in the journal to the last: phases, gates, health, and the node put back."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Optional
+
+from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch
+from avocado_hvqual.campaign.folder import Folder
+from avocado_hvqual.campaign.host_watch import HostWatch
+from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.campaign.progress import Progress, clock
+from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.model.case import Phase
+from avocado_hvqual.plan import Made, Ready
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a campaign to end: Ctrl-C, a service manager or the lab, a terminal that went away."""
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let each of the ending signals interrupt the block as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: Optional[FrameType]) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore the ending signals for the block: an impatient second Ctrl-C must not cost the journal its last line."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class Campaign:
+    """A planned campaign with its folder; ``run`` does it and returns how it ended."""
+
+    made: Made
+    folder: Folder
+    command: str
+    progress: Progress
+    failures: list[str] = field(default_factory=list)
+    started: dict[str, Optional[Path]] = field(default_factory=dict)
+    interrupted: bool = False
+    stopped: bool = False
+
+    def header(self) -> dict[str, Any]:
+        """Return the data of the journal's first line."""
+        return {
+            "id": self.folder.campaign,
+            "profile": self.made.profile.name,
+            "selection": self.made.part,
+            "lab": self.made.profile.lab or facts.in_lab(),
+            "node": facts.node(),
+            "command": self.command,
+            "versions": facts.versions(),
+        }
+
+    def run(self) -> str:
+        """Run all phases; return ``finished``, ``interrupted`` or ``stopped`` (a closed gate). What broke is in ``failures``."""
+        with _signals(), Journal.create(self.folder.path, self.header()) as journal:
+            watch = HostWatch(self.folder.path, self.folder.campaign)
+            try:
+                self._plan(journal)
+                watch.start()
+                with scratch.folder(), around.unchanged(journal):
+                    self._phases(journal, watch)
+            except KeyboardInterrupt:
+                self.interrupted = True
+            finally:
+                with _undisturbed():
+                    self._guarded(lambda: self._close(journal, watch), "Closing the journal")
+        return self._status()
+
+    def _plan(self, journal: Journal) -> None:
+        journal.append("plan", self.made.plan.to_json())
+        for change in self.made.changes:
+            line = {"name": change.name, "value": change.given, "profile_value": change.shipped or ""}
+            journal.append("parameter", {**line, "case": str(change.key)})
+
+    def _status(self) -> str:
+        if self.interrupted:
+            return "interrupted"
+        return "stopped" if self.stopped else "finished"
+
+    def _guarded(self, step: Callable[[], None], what: str) -> None:
+        try:
+            step()
+        except (HvqualError, OSError) as error:
+            self.failures.append(f"{what} failed: {error}")
+
+    def _phases(self, journal: Journal, watch: HostWatch) -> None:
+        phases = self.made.phases()
+        for number, phase in enumerate(phases):
+            cases = [case for case in self.made.cases if case.planned.phase is phase]
+            self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
+            self._phase(phase, cases, journal, watch)
+            following = phases[number + 1] if number + 1 < len(phases) else None
+            if self.interrupted or following is None:
+                return
+            if not self._gate(phase, following, journal):
+                self.stopped = True
+                return
+
+    def _phase(self, phase: Phase, cases: list[Ready], journal: Journal, watch: HostWatch) -> None:
+        ended = jobs.run_phase(phase, cases, jobs.Surroundings(self.folder, journal, watch, self.progress))
+        self.started.update(ended.events.started)
+        for failure in ended.failures:
+            self.failures.append(failure)
+            journal.append("problem", {"message": failure, "where": f"job of the phase {phase.value}"})
+        self.interrupted = self.interrupted or bool(ended.interrupted)
+
+    def _gate(self, phase: Phase, following: Phase, journal: Journal) -> bool:
+        """Return whether the campaign goes on; what the gate says stands in the journal either way."""
+        planned = [str(case.planned.key) for case in self.made.cases if case.planned.phase is phase]
+        planned += [str(key) for key in self.made.missing_in(phase)]
+        answer = gate.evaluate(phase, planned, outcome.judge(self.folder.path))
+        journal.append("gate", {"phase": following.value, "passed": answer.passed, "reason": answer.reason})
+        if answer.passed:
+            return True
+        goes_on = self.made.part or self.made.profile.gate == "record"
+        consequence = "this is a part run and goes on" if goes_on else f"the phase {following.value} is not started"
+        self.progress.say(f"The gate to {following.value} is closed, {consequence}: {answer.reason}")
+        return goes_on
+
+    def _close(self, journal: Journal, watch: HostWatch) -> None:
+        watch.finish(journal, self.started)
+        journal.append("campaign-end", {"status": self._status()})

@@ -31,7 +31,7 @@ def read_setting(path: Path) -> str:
 def write_setting(path: Path, value: str) -> None:
     """Write a value in one write call; OSError when the kernel refuses or takes only a part of it."""
     data = value.encode()
-    descriptor = os.open(path, os.O_WRONLY)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)  # as a shell does; the kernel ignores it
     try:
         taken = os.write(descriptor, data)
     finally:

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What was changed is on disk before it is changed, and put back after a kill, a reboot and a failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provider.hvqual import processes, settings_file, undo, undo_actions, undo_store, wait
+
+ROOT = Path(__file__).resolve().parents[2]
+DEAD = processes.Identity(1, 1, "", 0)
+
+
+@pytest.fixture
+def log(tmp_path):
+    """An empty undo log."""
+    return undo.UndoLog(tmp_path / "home", "local")
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    """A folder whose files count as the kernel's."""
+    folder = tmp_path / "proc"
+    folder.mkdir()
+    monkeypatch.setattr(settings_file, "KERNEL_ROOTS", (f"{folder}/",))
+    return folder
+
+
+def by_the_dead(entry, **owner):
+    """Rewrite an entry as that of a process which is dead, or as *owner* says."""
+    data = json.loads(entry.path.read_text())
+    data["owner"] = {**data["owner"], "start": 1, **owner}
+    entry.path.write_text(json.dumps(data))
+    return entry
+
+
+def statuses(outcomes):
+    return [(outcome.action, outcome.status) for outcome in outcomes]
+
+
+class TestRecord:
+    def test_is_durable_before_it_returns(self, log, monkeypatch, tmp_path):
+        """File and folder are fsynced, the file before its rename and the folder after."""
+        calls = []
+        real_fsync, real_replace = os.fsync, Path.replace
+        monkeypatch.setattr(
+            os, "fsync", lambda fd: (calls.append(os.readlink(f"/proc/self/fd/{fd}")), real_fsync(fd))[1]
+        )
+        monkeypatch.setattr(Path, "replace", lambda self, to: (calls.append("rename"), real_replace(self, to))[1])
+        entry = log.record("remove_path", path=str(tmp_path / "hvq-x"))
+        at = calls.index("rename")
+        assert calls[at - 1].endswith(f".{entry.path.name}.tmp")
+        assert calls[at + 1] == str(log.folder)
+        assert str(log.home) in calls  # the new folders are durable too
+        assert str(log.home.parent) in calls
+
+    @pytest.mark.parametrize(
+        ("action", "details", "because"),
+        [
+            ("format_disk", {}, "no action"),
+            ("remove_path", {"path": "/etc/passwd"}, "is not ours"),
+            ("remove_path", {"path": "relative/hvq-x"}, "is not ours"),
+            ("remove_path", {"path": "/tmp/hvq-x/../../etc/passwd"}, "is not ours"),
+            ("remove_path", {}, "needs"),
+            ("remove_path", {"path": "/tmp/hvq-x", "more": 1}, "takes"),
+            ("remove_temporary_folder", {"path": "/var/tmp/other_1", "inode": 1}, "is not one of avocado's"),
+            ("remove_temporary_folder", {"path": "/var/tmp/avocado_1"}, "needs"),
+            ("write_kernel_file", {"path": "/etc/passwd", "old": ""}, "no file of the kernel"),
+            ("link_del", {"link": "eth0"}, "is not ours"),
+            ("umount", {"path": "/proc"}, "is not ours"),
+            ("kill_matching", {"words": ["-name", "other"]}, "does not tell"),
+            ("kill_matching", {"words": ["hvq-x"]}, "does not tell"),
+            ("write_file", {"path": "/x", "old": b"\0", "new": ""}, "JSON"),
+        ],
+    )
+    def test_refuses_what_decision_7_forbids(self, log, action, details, because):
+        """An entry that must not be replayed is not taken, so the change is not made."""
+        with pytest.raises(undo.UndoError, match=because):
+            log.record(action, **details)
+        assert log.status().entries == []
+
+    def test_a_link_named_like_ours_leads_nowhere_else(self, log, tmp_path):
+        (tmp_path / "hvq-link").symlink_to("/etc")
+        with pytest.raises(undo.UndoError, match="is not ours"):
+            log.record("remove_path", path=str(tmp_path / "hvq-link" / "passwd"))
+
+    def test_says_that_the_change_was_not_made_when_the_disk_refuses(self, tmp_path):
+        (tmp_path / "undo").write_text("a file where the folder should be")
+        with pytest.raises(undo.UndoError, match="The change was not made"):
+            undo.UndoLog(tmp_path, "local").record("remove_path", path="/tmp/hvq-x")
+
+    @pytest.mark.parametrize("name", ["", "../x", ".hidden", "a/b"])
+    def test_host_names_stay_in_the_folder(self, tmp_path, name):
+        with pytest.raises(undo.UndoError):
+            undo.UndoLog(tmp_path, name)
+
+
+class TestReplay:
+    def test_is_last_in_first_out_past_nine_entries(self, log, tmp_path):
+        made = [by_the_dead(log.record("remove_path", path=str(tmp_path / f"hvq-{n}"))) for n in range(12)]
+        assert [outcome.entry for outcome in log.replay()] == [entry.path.name for entry in reversed(made)]
+
+    def test_puts_nested_settings_back_to_the_first_value(self, log, kernel):
+        setting = kernel / "a"
+        setting.write_text("1\n")
+        for old, new in (("1", "2"), ("2", "3")):
+            by_the_dead(log.record("write_kernel_file", path=str(setting), old=old))
+            setting.write_text(new)
+        assert statuses(log.replay()) == [("write_kernel_file", "restored")] * 2
+        assert setting.read_text() == "1"
+
+    def test_again_does_nothing(self, log, tmp_path):
+        path = tmp_path / "hvq-x"
+        by_the_dead(log.record("remove_path", path=str(path)))
+        path.mkdir()
+        (path / "inner").touch()
+        assert statuses(log.replay()) == [("remove_path", "restored")]
+        assert not path.exists()
+        assert log.replay() == []
+
+    def test_of_a_change_that_was_never_made_is_fine(self, log, kernel, tmp_path):
+        setting = kernel / "a"
+        setting.write_text("1")
+        by_the_dead(log.record("write_kernel_file", path=str(setting), old="1"))
+        by_the_dead(log.record("remove_path", path=str(tmp_path / "hvq-never")))
+        assert statuses(log.replay()) == [("remove_path", "gone"), ("write_kernel_file", "restored")]
+        assert log.status() == undo_store.Status()
+
+    def test_goes_on_after_a_failure_and_taints(self, log, kernel, tmp_path):
+        """A setting that the kernel does not take back stays in the log, the rest is put back, the campaign is stopped."""
+        (kernel / "stubborn").write_text("2")
+        (kernel / "stubborn").chmod(0o400)
+        first, last = tmp_path / "hvq-first", tmp_path / "hvq-last"
+        by_the_dead(log.record("remove_path", path=str(first)))
+        failing = by_the_dead(log.record("write_file", path=str(kernel / "stubborn"), old="1", new="other"))
+        by_the_dead(log.record("remove_path", path=str(last)))
+        first.touch()
+        last.touch()
+        told = []
+        assert [status for _, status in statuses(log.replay(told.append))] == ["restored", "failed", "restored"]
+        assert not first.exists()
+        assert not last.exists()
+        assert [entry.path for entry in log.status().entries] == [failing.path]
+        assert "somebody else changed it" in log.status().tainted[0]
+        assert any(line.startswith("failed: write_file") for line in told)
+
+    def test_keeps_a_half_written_entry_and_tells_it(self, log, tmp_path):
+        torn = by_the_dead(log.record("remove_path", path=str(tmp_path / "hvq-torn")))
+        torn.path.write_text(torn.path.read_text()[:40])
+        whole = by_the_dead(log.record("remove_path", path=str(tmp_path / "hvq-whole")))
+        outcomes = log.replay()
+        assert sorted(outcome.status for outcome in outcomes) == ["failed", "gone"]
+        assert torn.path.exists()
+        assert not whole.path.exists()
+        assert log.status().tainted
+
+    @pytest.mark.parametrize(
+        "content", ["", "[]", "{}", "null", '{"format": 9}', "\x00" * 50, '{"format": 1, "details": 3, "action": "x"}']
+    )
+    def test_never_crashes_on_what_is_no_entry(self, log, content):
+        log.folder.mkdir(parents=True)
+        (log.folder / "0001-x.json").write_text(content)
+        assert [outcome.status for outcome in log.replay()] == ["failed"]
+
+    def test_an_entry_asking_for_what_is_not_ours_fails(self, log, tmp_path):
+        """Somebody edited the log: nothing outside our marks is removed for it."""
+        victim = tmp_path / "home-of-somebody"
+        victim.mkdir()
+        entry = by_the_dead(log.record("remove_path", path=str(tmp_path / "hvq-x")))
+        entry.path.write_text(entry.path.read_text().replace("hvq-x", victim.name))
+        assert [outcome.status for outcome in log.replay()] == ["failed"]
+        assert victim.is_dir()
+
+    def test_a_writer_that_died_before_the_rename_changed_nothing(self, log):
+        log.folder.mkdir(parents=True)
+        temporary = log.folder / ".0001-x.json.tmp"
+        temporary.write_text("{")
+        assert [outcome.status for outcome in log.replay()] == ["moot"]
+        assert temporary.exists()
+        assert not log.status().tainted
+        log.replay(forget_torn=True)
+        assert not temporary.exists()
+
+
+class TestOwner:
+    def test_the_living_are_left_alone_unless_forced(self, log, tmp_path):
+        path = tmp_path / "hvq-x"
+        log.record("remove_path", path=str(path))
+        path.touch()
+        assert statuses(log.replay()) == [("remove_path", "skipped")]
+        assert path.exists()
+        assert statuses(log.replay(force=True)) == [("remove_path", "restored")]
+
+    def test_a_number_given_to_another_process_is_not_the_owner(self, log, tmp_path):
+        by_the_dead(log.record("remove_path", path=str(tmp_path / "hvq-x")))  # our pid, another start time
+        assert statuses(log.replay()) == [("remove_path", "gone")]
+
+    def test_a_zombie_is_dead(self):
+        child = subprocess.Popen(["sleep", "100"])
+        who = processes.identity(child.pid)
+        assert processes.find(who) == child.pid
+        child.kill()
+        wait.until(lambda: processes.stat_fields(child.pid)[0] == "Z", 5, "a zombie")
+        assert processes.find(who) is None
+        child.wait()
+
+    def test_after_a_reboot_kernel_settings_and_processes_are_moot(self, log, kernel, tmp_path):
+        """The kernel forgot them with the reboot: the value of the new boot stays. Files are still removed."""
+        setting = kernel / "a"
+        setting.write_text("of the new boot")
+        child = subprocess.Popen(["sleep", "100"])
+        try:
+            before = {"boot_id": "another"}
+            by_the_dead(log.record("write_kernel_file", path=str(setting), old="1"), **before)
+            by_the_dead(log.record("kill_process", process=processes.identity(child.pid).as_json()), **before)
+            path = tmp_path / "hvq-x"
+            path.touch()
+            by_the_dead(log.record("remove_path", path=str(path)), **before)
+            assert statuses(log.replay()) == [
+                ("remove_path", "restored"),
+                ("kill_process", "moot"),
+                ("write_kernel_file", "moot"),
+            ]
+            assert child.poll() is None
+            assert setting.read_text() == "of the new boot"
+        finally:
+            child.kill()
+            child.wait()
+
+    def test_an_owner_in_a_namespace_out_of_sight_is_known_by_its_lock(self, log, tmp_path):
+        """The lock of the owner ends with it, and only with it."""
+        script = (
+            "import sys; from provider.hvqual import undo, processes; import dataclasses\n"
+            "real = processes.identity\n"
+            "processes.identity = lambda pid=None: dataclasses.replace(real(pid), pid_ns=1)\n"
+            f"undo.UndoLog({str(log.home)!r}, 'local').record('remove_path', path={str(tmp_path / 'hvq-x')!r})\n"
+            "print('recorded', flush=True); sys.stdin.read()\n"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout.readline() == "recorded\n"
+        assert statuses(log.replay()) == [("remove_path", "skipped")]
+        child.kill()
+        child.wait()
+        assert statuses(log.replay()) == [("remove_path", "gone")]
+        assert not list(log.folder.glob(".owner-1-*"))  # tidied
+
+
+class TestActions:
+    def test_write_file_gives_content_mode_and_absence_back(self, log, tmp_path):
+        path, fresh = tmp_path / "a.conf", tmp_path / "b.conf"
+        path.write_text("old")
+        path.chmod(0o640)
+        by_the_dead(log.record("write_file", path=str(path), old="old", new="new"))
+        by_the_dead(log.record("write_file", path=str(fresh), old=None, new="new"))
+        path.write_text("new")
+        fresh.write_text("new")
+        assert [status for _, status in statuses(log.replay())] == ["restored", "restored"]
+        assert (path.read_text(), path.stat().st_mode & 0o777, fresh.exists()) == ("old", 0o640, False)
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith("hvq-")] == []
+
+    def test_remove_path_removes_a_link_not_what_it_shows(self, log, tmp_path):
+        target = tmp_path / "target"
+        target.mkdir()
+        (target / "kept").touch()
+        by_the_dead(log.record("remove_path", path=str(tmp_path / "hvq-link")))
+        (tmp_path / "hvq-link").symlink_to(target)
+        log.replay()
+        assert (target / "kept").exists()
+        assert not os.path.lexists(tmp_path / "hvq-link")
+
+    def test_a_folder_below_a_marker_file_is_ours(self, log, tmp_path):
+        place = tmp_path / "place"
+        place.mkdir()
+        with pytest.raises(undo.UndoError):
+            log.record("remove_path", path=str(place / "x"))
+        (place / ".hvqual").touch()
+        log.record("remove_path", path=str(place / "x"))
+
+    def test_a_temporary_folder_of_the_same_name_made_later_is_not_ours(self, log):
+        path = Path("/var/tmp") / f"avocado_hvqtest{os.getpid()}"
+        path.mkdir()
+        try:
+            by_the_dead(log.record("remove_temporary_folder", path=str(path), inode=path.stat().st_ino + 1))
+            assert statuses(log.replay()) == [("remove_temporary_folder", "gone")]
+            assert path.exists()
+            by_the_dead(log.record("remove_temporary_folder", path=str(path), inode=path.stat().st_ino))
+            assert statuses(log.replay()) == [("remove_temporary_folder", "restored")]
+            assert not path.exists()
+        finally:
+            if path.exists():
+                path.rmdir()
+
+    def test_a_stopped_process_runs_on(self, log):
+        child = subprocess.Popen(["sleep", "100"])
+        try:
+            by_the_dead(log.record("resume_process", process=processes.identity(child.pid).as_json()))
+            os.kill(child.pid, signal.SIGSTOP)
+            wait.until(lambda: processes.stat_fields(child.pid)[0] == "T", 5, "a stopped process")
+            assert statuses(log.replay()) == [("resume_process", "restored")]
+            assert processes.stat_fields(child.pid)[0] != "T"
+        finally:
+            child.kill()
+            child.wait()
+
+    def test_kill_process_ends_one_that_ignores_sigterm_and_no_namesake(self, log):
+        script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+        child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        who = processes.identity(child.pid)
+        by_the_dead(log.record("kill_process", process=dataclasses.replace(who, start=who.start - 1).as_json()))
+        assert statuses(log.replay()) == [("kill_process", "gone")]
+        assert child.poll() is None
+        by_the_dead(log.record("kill_process", process=who.as_json()))
+        assert statuses(log.replay()) == [("kill_process", "restored")]
+        assert child.wait() == -signal.SIGKILL
+
+    def test_kill_matching_ends_exactly_the_words_in_a_row(self, log):
+        token = f"hvq-test{os.getpid()}"
+        command = [sys.executable, "-c", "import time; time.sleep(99)"]
+        ours = subprocess.Popen([*command, "-name", token])
+        other = subprocess.Popen([*command, "-name", "x", token])
+        try:
+            by_the_dead(log.record("kill_matching", words=["-name", token]))
+            wait.until(lambda: token.encode() in Path(f"/proc/{ours.pid}/cmdline").read_bytes(), 5, "the process")
+            assert statuses(log.replay()) == [("kill_matching", "restored")]
+            assert ours.wait() == -signal.SIGTERM
+            assert other.poll() is None
+        finally:
+            other.kill()
+            other.wait()
+
+    def test_every_action_is_told_in_this_file_or_its_neighbours(self):
+        """No action of the registry without a test that names it."""
+        told = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+        assert [name for name in undo_actions.ACTIONS if name not in told] == []
+
+
+class TestTaint:
+    def test_gathers_reasons_until_it_is_lifted(self, log):
+        log.taint("one\nreason")
+        log.taint("another")
+        assert log.status().tainted == ["one reason", "another"]
+        log.clear_taint()
+        assert log.status().tainted == []
+        log.clear_taint()
+
+
+class TestScript:
+    def run(self, log, *arguments):
+        command = [sys.executable, str(ROOT / "provider/hvqual/undo.py"), *arguments]
+        done = subprocess.run(
+            [*command, "--home", str(log.home), "--host", "local"], capture_output=True, text=True, check=False, cwd="/"
+        )
+        return done.returncode, json.loads(done.stdout)
+
+    def test_replays_for_the_living_only_by_force(self, log, tmp_path):
+        path = tmp_path / "hvq-x"
+        log.record("remove_path", path=str(path))
+        path.touch()
+        code, answer = self.run(log, "replay")
+        assert (code, answer["outcomes"][0]["status"], answer["left"][0]["alive"]) == (1, "skipped", True)
+        code, answer = self.run(log, "replay", "--force")
+        assert (code, answer["outcomes"][0]["status"], answer["left"]) == (0, "restored", [])
+
+    def test_status_of_a_tainted_node_is_no_success(self, log):
+        assert self.run(log, "status")[0] == 0
+        log.taint("why")
+        assert self.run(log, "status") == (1, {"outcomes": [], "left": [], "broken": {}, "tainted": ["why"]})
+
+
+NESTED = """
+import sys, itertools
+from pathlib import Path
+from provider.hvqual import host_state, settings_file, undo
+home, folder = Path(sys.argv[1]), Path(sys.argv[2])
+settings_file.KERNEL_ROOTS = (f"{folder}/proc/",)
+log = undo.UndoLog(home, "local")
+print("up", flush=True)
+for n in itertools.count():
+    with host_state.kernel_setting(folder / "proc" / "a", n + 10, log=log):
+        with host_state.temporary_path(folder / "hvq-x", log=log) as path:
+            path.write_text("x")
+            with host_state.kernel_setting(folder / "proc" / "b", n, log=log), host_state.kernel_setting(folder / "proc" / "a", n, log=log):
+                pass
+"""
+
+
+def test_kill_9_at_random_moments_is_replayed(tmp_path, monkeypatch):
+    """Whenever the process dies, the replay gives the node back as it was, and leaves an empty log."""
+    (tmp_path / "proc").mkdir()
+    monkeypatch.setattr(settings_file, "KERNEL_ROOTS", (f"{tmp_path}/proc/",))
+    log = undo.UndoLog(tmp_path / "home", "local")
+    chance, caught = random.Random(7), 0
+    for _ in range(25):
+        for name, value in (("a", "1"), ("b", "2")):
+            (tmp_path / "proc" / name).write_text(value)
+        child = subprocess.Popen(
+            [sys.executable, "-c", NESTED, str(log.home), str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout.readline() == "up\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(chance.uniform(0, 0.03))
+        child.kill()
+        child.wait()
+        caught += bool(log.status().entries)
+        outcomes = log.replay(forget_torn=True)
+        assert {outcome.status for outcome in outcomes} <= {"restored", "gone", "moot"}, outcomes
+        found = (
+            (tmp_path / "proc/a").read_text(),
+            (tmp_path / "proc/b").read_text(),
+            (tmp_path / "hvq-x").exists(),
+        )
+        assert found == ("1", "2", False)
+        assert log.status() == undo_store.Status()
+    assert caught > 0, "no kill met an open entry: the test proved nothing"

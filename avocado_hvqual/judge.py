@@ -3,8 +3,9 @@
 The judge: `judge(campaign, policy, ledger, today) -> Qualification`. Pure: the same input gives the same value.
 
 It asks every limit again of the observations and believes no status alone (decision 1); counts as attempted only what was seen
-(decision 2), against the required table (decision 3); grades by the table (4) and folds once (5). Whoever has a folder uses
-`judge_folder`.
+(decision 2), against the required table (decision 3); grades by the table (4) and folds once (5). From a folder it is
+
+``judge(load_campaign(folder), load_policy(), load_ledger(path or None), today)`` (`loader`, `load`); the status is `exit_codes.status`.
 """
 
 from __future__ import annotations

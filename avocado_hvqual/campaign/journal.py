@@ -2,125 +2,30 @@
 """
 The journal of one campaign: append-only, hash-chained, on disk before the writer goes on (decision 17).
 
-``Journal.create(folder, header)`` begins one (*header* is the data of the line `campaign`), ``Journal.open(folder)`` goes on after a
-crash, ``.append(kind, data)`` adds a line, ``.close()`` (or a with-block) ends. ``read(folder)`` gives ``Reading(lines, damage,
-torn)`` and never raises for what a crash or a hand did to the file: each sentence of `damage` names the line. The kinds and
-their data are in `campaign.kinds`.
-
-A line is ``{"seq", "prev", "kind", "wall", "mono", "boot_id", "data", "hash"}``; `hash` is SHA-256 over the canonical line (sorted
-keys, no blanks) without `hash`, `prev` the hash before it (64 zeros first).
+``Journal.create(folder, header)`` begins one (*header* is the data of the line ``campaign``), ``Journal.open(folder)`` goes on after a
+crash, ``.append(kind, data)`` adds a line, ``.close()`` (or a with-block) ends. The format and its reader are in `journal_reading`
+(``read(folder)``, here too), the kinds and their data in `journal_kinds`; `loader.load_campaign` makes a record of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional
 
-from avocado_hvqual.campaign import kinds
+from avocado_hvqual import journal_kinds
 from avocado_hvqual.errors import JournalError
+from avocado_hvqual.journal_reading import FILE, FIRST, Line, Reading, canonical, digest, read
 
-FILE = "journal.jsonl"
 TORN = "journal.torn"
 """Torn tails are kept here, in order: a crash loses nothing that reached the disk."""
 
-FIRST = "0" * 64
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_KEYS = {"seq", "prev", "kind", "wall", "mono", "boot_id", "data", "hash"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One whole line; `number` is its place in the file, from 1."""
-
-    number: int
-    kind: str
-    wall: float
-    mono: float
-    boot_id: str
-    data: dict[str, Any]
-    hash: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A journal as it was found: what can be believed, and what shows that the rest cannot."""
-
-    lines: tuple[Line, ...]
-    damage: tuple[str, ...]
-    torn: str = ""
-    """A last line that is not whole: what a killed writer leaves, no damage."""
-
-
-def canonical(line: dict[str, Any]) -> str:
-    """Return the one text of a line."""
-    return json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(line: dict[str, Any]) -> str:
-    """Return the hash of a line, over everything but the hash."""
-    return hashlib.sha256(canonical({k: v for k, v in line.items() if k != "hash"}).encode()).hexdigest()
-
-
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a key twice: the hash would cover only the last of them."""
-    line = dict(pairs)
-    if len(line) != len(pairs):
-        message = "a key stands twice"
-        raise ValueError(message)
-    return line
-
-
-def _check(text: str, number: int, prev: str) -> tuple[Optional[Line], str]:
-    """Return the line and an empty text, or what shows that it was not written so."""
-    try:
-        raw = json.loads(text, object_pairs_hook=_refuse_twice)
-        if not isinstance(raw, dict) or set(raw) != _KEYS:
-            return None, "it is not a line of a journal"
-        if canonical(raw) != text or digest(raw) != raw["hash"]:
-            return None, "its hash does not match its text: it was changed"
-        if raw["seq"] != number - 1 or raw["prev"] != prev:
-            return None, "it does not follow the line before it: a line was removed, doubled or moved"
-        wrong = kinds.wrong_with(raw["kind"], raw["data"])
-        line = Line(
-            number, raw["kind"], float(raw["wall"]), float(raw["mono"]), str(raw["boot_id"]), raw["data"], raw["hash"]
-        )
-    except (ValueError, TypeError, RecursionError):
-        return None, "it is not a line of a journal"
-    return (None, "; ".join(wrong)) if wrong else (line, "")
-
-
-def read(folder: Path) -> Reading:
-    """
-    Return the journal of a campaign's folder. JournalError only when there is none that can be opened.
-
-    After the first damaged line nothing is believed: a hash chain says that something was changed, not what is still true.
-    """
-    path = folder / FILE
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        message = f"{path}:1: cannot be read: {error.strerror}. Is '{folder}' the folder of a campaign?"
-        raise JournalError(message) from error
-    *whole, tail = content.decode("utf-8", "surrogateescape").split("\n")
-    lines: list[Line] = []
-    prev = FIRST
-    for number, text in enumerate(whole, start=1):
-        line, wrong = _check(text, number, prev)
-        if line is None:
-            return Reading(tuple(lines), (f"{path.name}:{number}: {wrong}.",), tail)
-        lines.append(line)
-        prev = line.hash
-    damage = () if lines and lines[0].kind == "campaign" else (f"{path.name}:1: there is no line 'campaign'.",)
-    return Reading(tuple(lines), damage, tail)
 
 
 class Journal:
@@ -179,7 +84,9 @@ class Journal:
     def _go_on(self) -> None:
         reading = read(self.folder)
         if reading.damage:
-            message = f"{self.folder}/{reading.damage[0]} A journal that was changed is not continued; start a new campaign."
+            message = (
+                f"{self.folder}/{reading.damage[0]} A journal that was changed is not continued; start a new campaign."
+            )
             raise JournalError(message)
         self._put_aside(reading.torn)
         self._seq, self._prev = len(reading.lines), reading.lines[-1].hash
@@ -214,7 +121,7 @@ class Journal:
 
         JournalError when the data is not what *kind* holds, or when the disk refuses: then the journal is as it was before.
         """
-        wrong = kinds.wrong_with(kind, data)
+        wrong = journal_kinds.wrong_with(kind, data)
         if wrong:
             message = f"{self.folder / FILE}:{self._seq + 1}: {'; '.join(wrong)}. Nothing was written."
             raise JournalError(message)
@@ -255,7 +162,7 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> Journal:  # noqa: PYI034 - typing.Self came with Python 3.11
+    def __enter__(self) -> Journal:
         return self
 
     def __exit__(
@@ -273,3 +180,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+__all__ = ["FILE", "FIRST", "TORN", "Journal", "Line", "Reading", "read"]

@@ -77,7 +77,7 @@ class ParameterChange:
 
 @dataclass(frozen=True)
 class CampaignRecord:
-    """One campaign as its files tell it; see `campaign.loader.load_campaign`."""
+    """One campaign as its files tell it; see `loader.load_campaign`."""
 
     header: Header
     planned: tuple[PlannedCase, ...] = ()

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
+from avocado_hvqual import journal_reading as journal
 from avocado_hvqual import observations
-from avocado_hvqual.campaign import journal
 from avocado_hvqual.errors import JournalError
 from avocado_hvqual.model.observation import CaseTrace
 from avocado_hvqual.model.plan import Plan

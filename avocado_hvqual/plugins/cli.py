@@ -33,6 +33,7 @@ VERBS = {
     "verdict": Verb("avocado_hvqual.reports.cli", "judge a campaign's results; the exit status is the verdict"),
     "report": Verb("avocado_hvqual.reports.cli", "write the reports of a campaign"),
     "explain": Verb("avocado_hvqual.reports.cli", "what a use case, a finding or a verdict means"),
+    "fault": Verb("avocado_hvqual.faults.cli", "run a command with a seeded fault, to see that it is noticed"),
     "clean": Verb("avocado_hvqual.campaign.cli", "put back what a killed run left behind"),
     "register": Verb("avocado_hvqual.registration.cli", "make avocado-vt know the tests again, after unregister"),
     "unregister": Verb("avocado_hvqual.registration.cli", "remove the tests from avocado-vt's lists"),

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any, Optional
 
@@ -59,7 +58,6 @@ class Campaign:
     command: str
     progress: Progress
     failures: list[str] = field(default_factory=list)
-    started: dict[str, Optional[Path]] = field(default_factory=dict)
     interrupted: bool = False
     stopped: bool = False
 
@@ -123,7 +121,7 @@ class Campaign:
 
     def _phase(self, phase: Phase, cases: list[Ready], journal: Journal, watch: HostWatch) -> None:
         ended = jobs.run_phase(phase, cases, jobs.Surroundings(self.folder, journal, watch, self.progress))
-        self.started.update(ended.events.started)
+        watch.report(journal, ended.events.started)
         for failure in ended.failures:
             self.failures.append(failure)
             journal.append("problem", {"message": failure, "where": f"job of the phase {phase.value}"})
@@ -143,5 +141,5 @@ class Campaign:
         return goes_on
 
     def _close(self, journal: Journal, watch: HostWatch) -> None:
-        watch.finish(journal, self.started)
+        watch.finish(journal, {})
         journal.append("campaign-end", {"status": self._status()})

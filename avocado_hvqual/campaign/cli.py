@@ -140,9 +140,8 @@ def _as_text(made: plan.Made, seconds: dict[str, float]) -> str:
     ]
     for phase in made.phases():
         lines.append(f"{phase.value}:")
-        for case in made.cases:
-            if case.planned.phase is phase:
-                lines.append(f"  {case.planned.key}  ({clock(seconds[str(case.planned.key)])})")
+        keys = [str(case.planned.key) for case in made.cases if case.planned.phase is phase]
+        lines += [f"  {key}  ({clock(seconds[key])})" for key in keys]
     lines += [
         f"MISSING: {key} is required, but no case answers it: the verdict will be INCOMPLETE."
         for _, key in made.missing
@@ -218,4 +217,8 @@ def _enter_lab(args: argparse.Namespace) -> None:
 def _clean(args: argparse.Namespace) -> int:
     from avocado_hvqual.campaign import cleaning
 
-    return cleaning.clean(lab=args.lab, force=args.force, write=lambda line: sys.stdout.write(f"{line}\n"))
+    return cleaning.clean(lab=args.lab, force=args.force, write=_say)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import secrets
 import shutil
@@ -57,7 +57,7 @@ class Folder:
         return self.path / "campaign.log"
 
 
-def new_id(now: datetime.datetime, profile: str) -> str:
+def new_id(now: dt.datetime, profile: str) -> str:
     """Return a campaign id that sorts by time: ``20261121-041500-smoke-9f3a``."""
     return f"{now:%Y%m%d-%H%M%S}-{profile}-{secrets.token_hex(2)}"
 
@@ -75,7 +75,10 @@ def create(path: Path, campaign: str, needed_mib: int = NEEDED_MIB) -> Folder:
     """
     folder = Folder(path.absolute(), campaign)
     if folder.journal.exists():
-        message = f"'{folder.path}' already holds a campaign; give another folder with --output, or judge that one with 'avocado hvqual verdict {folder.path}'."
+        message = (
+            f"'{folder.path}' already holds a campaign; give another folder with --output, "
+            f"or judge that one with 'avocado hvqual verdict {folder.path}'."
+        )
         raise PlanError(message)
     try:
         if folder.path.exists() and any(folder.path.iterdir()):
@@ -97,5 +100,8 @@ def _check_space(folder: Folder, needed_mib: int) -> None:
     if free_mib >= needed_mib:
         return
     shutil.rmtree(folder.path, ignore_errors=True)
-    message = f"'{folder.path.parent}' has {free_mib} MiB free, a campaign needs {needed_mib} MiB; free some, or give another folder with --output."
+    message = (
+        f"'{folder.path.parent}' has {free_mib} MiB free, a campaign needs {needed_mib} MiB; "
+        "free some, or give another folder with --output."
+    )
     raise PlanError(message)

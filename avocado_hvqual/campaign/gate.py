@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The gate between two phases (decision 5): may the next one start?
+The gate between two phases (decision 5), which says whether the next one may start.
 
 A closed gate ends the campaign under a profile that says ``gate: stop``. A part run (smoke, --only) qualifies nothing, so its
 gate is evaluated and written down, and the next phase runs: stopping it would only hide what the rest would have shown.

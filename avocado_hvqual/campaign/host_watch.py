@@ -41,8 +41,7 @@ class HostWatch:
     def __init__(self, folder: Path, campaign: str) -> None:
         self._watcher = watcher.Watcher(folder / COPY, campaign)
         self._before: Optional[identity.Identity] = None
-        self.running: Optional[str] = None
-        """The case that runs now, to which a change between two looks is attributed."""
+        self._reported = 0
 
     def start(self) -> None:
         """Begin to watch."""
@@ -60,13 +59,18 @@ class HostWatch:
             found = [{"kind": kind, "message": message, "evidence": ""} for kind, message in changes]
             journal.append("health", {"case": case, "events": found})
 
-    def finish(self, journal: Journal, cases: dict[str, Optional[Path]]) -> events.Health:
-        """Stop watching and write the health of each case into the journal; ``cases`` gives each started case its folder."""
+    def report(self, journal: Journal, cases: dict[str, Optional[Path]]) -> events.Health:
+        """
+        Write what befell the node since the last report into the journal; no case may run meanwhile.
+
+        ``cases`` gives each case that was started since then its folder, in which the markers that it owes are known.
+        """
         self.look(journal, None)
-        self._watcher.stop()
+        self._watcher.sync()
+        records = list(self._watcher.records)
         owed = tuple(filter(None, (owed_by(case, folder) for case, folder in cases.items())))
-        health = events.read(self._watcher.records, owed, own_cgroups())
-        health.doubts.extend(doubt for doubt in self._watcher.doubts if doubt not in health.doubts)
+        health = events.read(records[self._reported :], owed, own_cgroups())
+        self._reported = len(records)
         by_case: dict[Optional[str], list[dict[str, str]]] = {}
         for event in health.events:
             if not event.elsewhere:
@@ -74,6 +78,14 @@ class HostWatch:
                 by_case.setdefault(event.case, []).append(one)
         for case, found in by_case.items():
             journal.append("health", {"case": case, "events": found})
-        state = "unknown" if health.doubts else "known"
-        journal.append("health-state", {"case": None, "state": state, "reason": " ".join(health.doubts)})
+        if health.doubts:
+            journal.append("health-state", {"case": None, "state": "unknown", "reason": " ".join(health.doubts)})
         return health
+
+    def finish(self, journal: Journal, cases: dict[str, Optional[Path]]) -> None:
+        """Report what is left and stop watching; the last line says whether the node's health is known at all."""
+        self.report(journal, cases)
+        self._watcher.stop()
+        doubts = self._watcher.doubts
+        state = "unknown" if doubts else "known"
+        journal.append("health-state", {"case": None, "state": state, "reason": " ".join(doubts)})

@@ -19,7 +19,6 @@ from avocado_hvqual.campaign.progress import Progress
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.plan import Ready
 
-
 AVOCADO_EXPECTED = 1 | 8
 """Tests failed, job interrupted: what an avocado job may end with and still have run."""
 

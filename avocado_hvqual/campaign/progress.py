@@ -40,7 +40,7 @@ class Progress:
         self.done = 0
         self.bad = 0
 
-    def __enter__(self) -> Progress:  # noqa: PYI034 - typing.Self came with Python 3.11
+    def __enter__(self) -> Progress:
         if self._stream.isatty():
             self._live = self._rich()
             self._live.start()

@@ -70,10 +70,10 @@ def _conclude(watched: hook.Watched, watch: HostWatch, folder: Path) -> int:
     journal.close()
     from avocado_hvqual.campaign import outcome
 
-    done = outcome.of_folder(folder)
-    for line in done.lines:
-        LOG_UI.info("HVQUAL     : %s", line)
-    return 0 if job.exitcode else done.selection_status
+    done = outcome.conclude(folder)
+    LOG_UI.info("HVQUAL     : %s", done.line())
+    LOG_UI.info("HVQUAL HTML: %s", done.files["html"])
+    return 0 if job.exitcode else done.plain_status
 
 
 def _close(watched: hook.Watched, watch: HostWatch) -> None:

@@ -26,13 +26,15 @@ def _start_ticks(proc: Path) -> int:
     return int((proc / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19])
 
 
+def _namespace(proc: Path) -> str:
+    return os.readlink(proc / "ns/pid")  # noqa: PTH115 - the link names no file
+
+
 def _daemon(root: Path) -> Optional[tuple[int, int]]:
-    namespace = os.readlink(root / "self/ns/pid")
+    namespace = _namespace(root / "self")
     for proc in sorted((entry for entry in root.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name)):
         try:
-            if (proc / "comm").read_text(encoding="utf-8").strip() in DAEMONS and os.readlink(
-                proc / "ns/pid"
-            ) == namespace:
+            if (proc / "comm").read_text(encoding="utf-8").strip() in DAEMONS and _namespace(proc) == namespace:
                 return int(proc.name), _start_ticks(proc)
         except (OSError, IndexError, ValueError):
             continue  # the process went away between listing and reading

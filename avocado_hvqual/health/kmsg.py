@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 DEVICE = "/dev/kmsg"
+MINIMAL_FIELDS = 3
 RECORD_SIZE = 8192
 """The kernel never hands out a longer record (PRINTK_MESSAGE_MAX is 2048, the prefix and the dictionary come on top)."""
 
@@ -41,7 +42,7 @@ def parse(raw: bytes) -> Record:
     """Return the record of one read from the device; ValueError when it is not ``prio,seq,usec,flags[,...];text``."""
     head, separator, body = raw.decode("utf-8", "replace").partition(";")
     fields = head.split(",")
-    if not separator or len(fields) < 3:
+    if not separator or len(fields) < MINIMAL_FIELDS:
         message = f"{raw[:80]!r} is not a kernel log record."
         raise ValueError(message)
     priority, seq, usec = int(fields[0]), int(fields[1]), int(fields[2])

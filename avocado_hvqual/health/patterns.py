@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lines of a kernel log that mean something for a node, each with the kind of finding that it is: an ordered table, first match wins."""
+"""The lines of a kernel log that mean something for a node, and what: an ordered table, the first match wins."""
 
 from __future__ import annotations
 

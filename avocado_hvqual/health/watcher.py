@@ -48,27 +48,34 @@ class Watcher:
             return
         self._thread.start()
 
-    def stop(self) -> None:
-        """Write a last marker, wait until it came through the thread, and end; a marker that does not come is a doubt."""
+    def sync(self) -> None:
+        """Write a marker and wait until it came through the thread, so that everything before it is here; if not, that is a doubt."""
         if self._reader is None:
             return
-        token = uuid.uuid4().hex[:12]
-        last = marker.Marker("watch", self.subject, token)
+        last = marker.Marker("watch", self.subject, uuid.uuid4().hex[:12])
         try:
             kmsg.write(str(last), self.device)
-            wait.until(lambda: self.has(last), MARKER_SECONDS, "the watcher's last marker in the kernel log")
+            wait.until(lambda: self.has(last), MARKER_SECONDS, "the watcher's marker in the kernel log")
         except OSError as error:
-            self.doubts.append(
-                f"No marker can be written to '{self.device}' ({error.strerror}), so the copy of the kernel log is not known to be whole."
+            self._doubt(
+                f"No marker can be written to '{self.device}' ({error.strerror}), so the copy of the kernel log may lack lines."
             )
         except wait.WaitTimeoutError:
-            alive = "is alive but saw nothing of it" if self._thread.is_alive() else "had died"
-            self.doubts.append(
-                f"The watcher of the kernel log {alive}: its last marker did not come back in {MARKER_SECONDS:g} s."
-            )
+            state = "is alive but did not see it" if self._thread.is_alive() else "had died"
+            self._doubt(f"The watcher of the kernel log {state}: its marker did not come back in {MARKER_SECONDS:g} s.")
+
+    def stop(self) -> None:
+        """Prove by a last marker that the log was followed to here, and end."""
+        if self._reader is None:
+            return
+        self.sync()
         self._stop.set()
         self._thread.join(POLL_SECONDS * 4)
         self._reader.close()
+
+    def _doubt(self, sentence: str) -> None:
+        if sentence not in self.doubts:
+            self.doubts.append(sentence)
 
     def has(self, wanted: marker.Marker) -> bool:
         """Return whether the marker came through the watcher."""
@@ -90,8 +97,7 @@ class Watcher:
 
     def _keep(self, seen: kmsg.Slice) -> None:
         for doubt in seen.doubts:
-            if doubt not in self.doubts:
-                self.doubts.append(doubt)
+            self._doubt(doubt)
         if not seen.records:
             if seen.doubts:
                 self._stop.wait(POLL_SECONDS)

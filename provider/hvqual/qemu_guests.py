@@ -73,8 +73,12 @@ def start(guest: Guest, stand: QemuStand) -> str:
         called = time.monotonic()
         try:
             guest.vm.create()
-        except virt_vm.VMError as error:
+        except virt_vm.VMCreateError as error:
             fail(record, "operation-refused", f"QEMU did not start '{guest.name}': {error}", guest.name)
+        except virt_vm.VMError as error:
+            # avocado-vt could not even compose the command line: nothing was asked of the product.
+            message = f"The QEMU command of '{guest.name}' could not be made: {error}"
+            raise TestError(message) from None
         began = _one_process(guest, stand)
         beat = guest.witness.ready(called, guest.wanted.ready_timeout)
         record.observe("guest_ready", beat.at - began, "s", guest.name)
@@ -154,6 +158,7 @@ def _params(case: Case[Any], guest: Guest) -> Any:
             "display": "none",
             "vga": "none",
             "usbs": "",
+            "usb_devices": "",
             "shell_prompt": image.prompt,
             "extra_params": (
                 f"-device virtio-serial-pci,id=hvserial -chardev socket,id=hvhb,path={place.heartbeat},server=on,wait=off "

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The verdict as lines of text, for a terminal and for a log; `explain` adds every answer with its numbers and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from avocado_hvqual.model.finding import Finding
+from avocado_hvqual.model.qualification import Qualification
+from avocado_hvqual.reports import words
+from avocado_hvqual.reports.words import safe
+
+SHOWN = 20
+"""So many findings or gaps are printed; the others are counted, and all are in the other reports."""
+
+
+class Line(NamedTuple):
+    """One line and its tone."""
+
+    text: str
+    tone: str = ""
+
+
+def lines(qualification: Qualification, *, explain: bool = False) -> Iterator[Line]:
+    """Yield the report's lines, the verdict first; nothing in them can move a cursor or hide a character."""
+    for line in _raw(qualification, explain=explain):
+        indent = line.text[: len(line.text) - len(line.text.lstrip(" "))]
+        yield Line((indent + safe(line.text.strip(" "))).rstrip(), line.tone)
+
+
+def render(qualification: Qualification) -> str:
+    """Return report.txt: everything explained."""
+    return "".join(f"{line.text}\n" for line in lines(qualification, explain=True))
+
+
+def _raw(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
+    word = words.VERDICTS[qualification.verdict]
+    yield Line(f"[{word.symbol}] {qualification.verdict.value}", words.tone(qualification))
+    yield Line(f"May the node join? {words.question(qualification)}")
+    yield from _about(qualification)
+    yield from _list("Why", qualification.reasons)
+    yield from _findings(qualification, explain=explain)
+    yield from _list("What next", qualification.next_steps)
+    gaps = tuple(f"{gap.what}: {gap.reason}" for gap in qualification.not_covered)
+    yield from _list("Not covered", gaps, None if explain else SHOWN)
+    changes = tuple(
+        f"{change.name} = '{change.value}' instead of '{change.profile_value}'{f' in {change.case}' if change.case else ''}"
+        for change in qualification.parameters
+    )
+    yield from _list("Parameters that differ from the profile", changes)
+    yield from _list("The ledger", qualification.stale)
+    yield from _list("Notes", qualification.notes)
+    if explain:
+        yield from _explained(qualification)
+
+
+def _about(qualification: Qualification) -> Iterator[Line]:
+    header = qualification.header
+    node = f"{header.node.get('hostname', '?')} ({header.node.get('id', '?')})"
+    yield Line(
+        f"Node: {node}; campaign {header.id}, profile {header.profile}, ended {words.moment(qualification.ended_wall)}"
+    )
+    builds = ", ".join(f"{name} {version}" for name, version in sorted(header.versions.items()))
+    yield Line(f"Builds: {builds or 'unknown'}")
+    yield Line(f"Attempted: {qualification.attempted} of {qualification.required} required cases")
+
+
+def _list(title: str, items: tuple[str, ...], most: int | None = None) -> Iterator[Line]:
+    if items:
+        yield Line("")
+        yield Line(f"{title}:")
+        for item in items[:most]:
+            yield Line(f"  - {item}")
+        if most is not None and len(items) > most:
+            yield Line(f"  ... and {len(items) - most} more; see report.html")
+
+
+def _findings(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
+    found = qualification.findings
+    if not found:
+        return
+    yield Line("")
+    yield Line("Findings:")
+    for finding in found if explain else found[:SHOWN]:
+        word = words.SEVERITIES[finding.severity]
+        yield Line(
+            f"  [{word.symbol}] {word.word} {finding.kind.value}{state_of(finding)}: {finding.case or 'campaign'}",
+            word.tone,
+        )
+        yield Line(f"      {finding.message}")
+        for note in notes_of(finding):
+            yield Line(f"      {note}")
+        if explain:
+            yield Line(f"      rule '{finding.rule}', fingerprint {finding.fingerprint}")
+            for path in finding.evidence:
+                yield Line(f"      evidence: {path}")
+    if not explain and len(found) > SHOWN:
+        yield Line(f"  ... and {len(found) - SHOWN} more; see report.html")
+
+
+def state_of(finding: Finding) -> str:
+    """Return what sets a finding apart from a plain open one."""
+    said = []
+    if finding.attempts > 1:
+        said.append(f"in {finding.seen} of {finding.attempts} tries")
+    if finding.original is not None:
+        said.append(f"was {finding.original.value} by the table")
+    if not finding.is_open:
+        said.append("waived")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def notes_of(finding: Finding) -> Iterator[str]:
+    """Yield what the ledger says of a finding."""
+    if finding.bug:
+        target = f", to be fixed in {finding.fix_target}" if finding.fix_target else ", without a fix target"
+        yield f"Known as '{finding.entry}': {finding.bug}{target}."
+    if finding.original is not None:
+        yield f"Severity changed in the ledger: {finding.override_reason}"
+    if finding.waiver is not None:
+        yield f"Waived by {finding.waiver.owner} until {finding.waiver.expires}: {finding.waiver.reason}"
+    yield from finding.notes
+
+
+def _explained(qualification: Qualification) -> Iterator[Line]:
+    yield Line("")
+    yield Line("How it came to this:")
+    for result in qualification.results:
+        word = words.OUTCOMES[result.outcome]
+        tries = ", ".join(result.attempts) or "never tried"
+        yield Line(
+            f"  [{word.symbol}] {result.case}: {word.word} ({tries}; {result.maturity or 'no maturity stated'})",
+            word.tone,
+        )
+        for judgement in result.judgements:
+            answer = words.ANSWERS[judgement.answer]
+            yield Line(f"      [{answer.symbol}] {judgement.sentence}", answer.tone)
+    for gate in qualification.gates:
+        answer = words.ANSWERS[gate.answer]
+        yield Line(f"  [{answer.symbol}] {gate.id}: {gate.sentence}", answer.tone)
+    for use_case, values in sorted(qualification.scale.items()):
+        yield Line(f"  scale of {use_case}: {', '.join(f'{name} {value}' for name, value in sorted(values.items()))}")
+    yield Line(
+        f"  It comes to {qualification.basis.value}; judged by policy {qualification.policy} as of {qualification.today}."
+    )

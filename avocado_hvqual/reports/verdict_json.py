@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""verdict.json: the verdict for programs, by the published schema `schemas/verdict.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from avocado_hvqual import exit_codes
+from avocado_hvqual.model.finding import Finding
+from avocado_hvqual.model.qualification import CaseResult, Qualification
+
+FORMAT = 1
+
+
+def document(qualification: Qualification) -> dict[str, Any]:
+    """Return the verdict as plain data; `exit_code` is the code of what was found, whether or not a command accepts it."""
+    header = qualification.header
+    return {
+        "format": FORMAT,
+        "verdict": qualification.verdict.value,
+        "basis": qualification.basis.value,
+        "clean": qualification.clean,
+        "required": qualification.required,
+        "attempted": qualification.attempted,
+        "exit_code": exit_codes.of(qualification),
+        "reasons": list(qualification.reasons),
+        "next_steps": list(qualification.next_steps),
+        "findings": list(map(_finding, qualification.findings)),
+        "not_covered": [vars(gap) for gap in qualification.not_covered],
+        "exit_criteria": [{**vars(gate), "answer": gate.answer.value} for gate in qualification.gates],
+        "phase_gates": [vars(gate) for gate in qualification.phase_gates],
+        "cases": list(map(_case, qualification.results)),
+        "scale": qualification.scale,
+        "parameters": [vars(change) for change in qualification.parameters],
+        "node": header.node,
+        "builds": header.versions,
+        "campaign": {
+            "id": header.id,
+            "profile": header.profile,
+            "selection": header.selection,
+            "lab": header.lab,
+            "command": header.command,
+            "started": header.started,
+            "ended": qualification.ended_wall,
+        },
+        "policy": qualification.policy,
+        "ledger_stale": list(qualification.stale),
+        "notes": list(qualification.notes),
+        "judged_on": qualification.today,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "case": finding.case,
+        "severity": finding.severity.value,
+        "kind": finding.kind.value,
+        "message": finding.message,
+        "evidence": list(finding.evidence),
+        "phase": finding.phase,
+        "category": finding.category,
+        "observation": finding.observation,
+        "rule": finding.rule,
+        "fingerprint": finding.fingerprint,
+        "seen": finding.seen,
+        "attempts": finding.attempts,
+        "open": finding.is_open,
+        "original_severity": finding.original.value if finding.original else None,
+        "severity_reason": finding.override_reason,
+        "bug": finding.bug,
+        "fix_target": finding.fix_target,
+        "entry": finding.entry,
+        "notes": list(finding.notes),
+        "waiver": vars(finding.waiver) if finding.waiver else None,
+    }
+
+
+def _case(result: CaseResult) -> dict[str, Any]:
+    criteria = [{**vars(judgement), "answer": judgement.answer.value} for judgement in result.judgements]
+    plain = {name: value for name, value in vars(result).items() if name != "judgements"}
+    return {**plain, "attempts": list(result.attempts), "criteria": criteria}
+
+
+def render(qualification: Qualification) -> str:
+    """Return verdict.json: the same bytes for the same qualification, ASCII whatever a guest called itself."""
+    return json.dumps(document(qualification), indent=1, sort_keys=True, allow_nan=False) + "\n"

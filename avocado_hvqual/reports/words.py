@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one table of words, symbols and colours: every report says the same thing in the same way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import NamedTuple
+
+from avocado_hvqual.model.answer import Answer
+from avocado_hvqual.model.finding import Severity
+from avocado_hvqual.model.qualification import Qualification
+from avocado_hvqual.model.verdict import Verdict
+
+
+class Word(NamedTuple):
+    """How a value is shown: its word, an ASCII symbol, and a tone (the CSS class; STYLES has the terminal's colour)."""
+
+    word: str
+    symbol: str
+    tone: str
+
+
+VERDICTS: dict[Verdict, Word] = {
+    Verdict.QUALIFIED: Word("QUALIFIED", "+", "good"),
+    Verdict.QUALIFIED_WITH_MINOR: Word("QUALIFIED WITH MINOR", "+", "fair"),
+    Verdict.QUALIFIED_WITH_WAIVERS: Word("QUALIFIED WITH WAIVERS", "!", "warn"),
+    Verdict.LAB_QUALIFIED: Word("LAB QUALIFIED", "~", "fair"),
+    Verdict.SELECTION: Word("SELECTION", "~", "note"),
+    Verdict.NOT_QUALIFIED: Word("NOT QUALIFIED", "X", "bad"),
+    Verdict.INCOMPLETE: Word("INCOMPLETE", "?", "warn"),
+}
+
+MEANINGS: dict[Verdict, str] = {
+    Verdict.QUALIFIED: "Yes. Everything that is required was attempted, and nothing is open.",
+    Verdict.QUALIFIED_WITH_MINOR: "Yes. Everything was attempted; what is open is minor, and each has a fix target.",
+    Verdict.QUALIFIED_WITH_WAIVERS: "Only on the word of those who signed the waivers or changed severities below.",
+    Verdict.LAB_QUALIFIED: "Not decided: everything passed at lab scale, which says nothing of this hardware.",
+    Verdict.SELECTION: "Not decided: this was a part run, which never qualifies a node.",
+    Verdict.NOT_QUALIFIED: "No. What is open must be mended first.",
+    Verdict.INCOMPLETE: "Not yet. Not everything that is required was attempted, so nobody can know.",
+}
+
+SEVERITIES: dict[Severity, Word] = {
+    Severity.CRITICAL: Word("critical", "X", "bad"),
+    Severity.MAJOR: Word("major", "!", "warn"),
+    Severity.MINOR: Word("minor", "-", "note"),
+}
+
+ANSWERS: dict[Answer, Word] = {
+    Answer.MET: Word("met", "+", "good"),
+    Answer.UNMET: Word("unmet", "X", "bad"),
+    Answer.UNKNOWN: Word("unknown", "?", "warn"),
+}
+
+OUTCOMES: dict[str, Word] = {
+    "passed": Word("passed", "+", "good"),
+    "failed": Word("failed", "X", "bad"),
+    "not attempted": Word("not attempted", "?", "warn"),
+    "not required": Word("not required", "~", "note"),
+}
+
+STYLES = {"good": "bold green", "fair": "green", "warn": "yellow", "bad": "bold red", "note": "cyan", "": ""}
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Control characters, and what turns, hides or joins text: a guest's name must not change how the rest of the line reads.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def safe(text: object) -> str:
+    r"""
+    Return *text* on one line without escape sequences, control characters and invisible or turning characters.
+
+    >>> safe("\x1b[31mred\x1b[0m\nnext\u202e")
+    'red next '
+    """
+    return _HIDDEN.sub(" ", _ANSI.sub("", str(text)))
+
+
+def question(qualification: Qualification) -> str:
+    """Return the answer to "may the node join?"."""
+    said = MEANINGS[qualification.verdict]
+    if qualification.verdict is Verdict.SELECTION:
+        state = "What was selected is clean." if qualification.clean else "What was selected is not clean."
+        return f"{said} {state}"
+    if qualification.verdict is Verdict.LAB_QUALIFIED and qualification.basis is not Verdict.QUALIFIED:
+        return f"Not decided: this was a lab profile, and it came to {VERDICTS[qualification.basis].word} only."
+    return said
+
+
+def tone(qualification: Qualification) -> str:
+    """Return the tone of the verdict; a selection that is not clean does not look like one that is."""
+    if qualification.verdict is Verdict.SELECTION:
+        return "fair" if qualification.clean else "bad"
+    return VERDICTS[qualification.verdict].tone
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 finding``, ``2 findings``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def moment(wall: float) -> str:
+    """Return seconds since the epoch as a time in UTC."""
+    return dt.datetime.fromtimestamp(wall, tz=dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") if wall else "unknown"

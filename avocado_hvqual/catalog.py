@@ -76,7 +76,7 @@ def _wrong(params: Mapping[str, Any]) -> list[str]:
         seconds = float(params.get("hv_timeout", 0))
     except ValueError:
         seconds = 0
-    if seconds <= 0:
+    if not 0 < seconds < float("inf"):
         said.append(f"'hv_timeout' is '{params.get('hv_timeout')}', not a number of seconds above 0")
     return said
 

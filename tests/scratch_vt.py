@@ -166,6 +166,18 @@ class Scratch:
         """Run avocado in this home."""
         return self.run(sys.executable, "-m", "avocado", *arguments, timeout=timeout, **more)
 
+    def bootstrap(self, vt_type: str = "qemu") -> None:
+        """Let avocado-vt generate its cfgs of a backend, again after each change of a cfg of ours."""
+        made = self.avocado("vt-bootstrap", "--vt-type", vt_type, "--vt-no-downloads", "--yes-to-all")
+        if made.returncode != 0:
+            message = f"The scratch home cannot be made: {made.stdout}{made.stderr}"
+            raise RuntimeError(message)
+
+    def write_cfg(self, cfg: str) -> None:
+        """Replace the cfg of the scratch cases."""
+        _write(self.root / "tree/qemu/tests/cfg/hvq_scratch_case.cfg", cfg)
+        self.bootstrap()
+
     def results(self) -> Path:
         """Return the folder of the latest job."""
         return (self.root / "results" / "latest").resolve()
@@ -194,9 +206,5 @@ def build(root: Path, cfg: Optional[str] = None) -> Scratch:
     )
     _write(root / "entry-points/hvqual_scratch.egg-info/entry_points.txt", ENTRY_POINTS)
     scratch = Scratch(root)
-    for vt_type in ("qemu", "libvirt"):
-        made = scratch.avocado("vt-bootstrap", "--vt-type", vt_type, "--vt-no-downloads", "--yes-to-all")
-        if made.returncode != 0:
-            message = f"The scratch home cannot be made: {made.stdout}{made.stderr}"
-            raise RuntimeError(message)
+    scratch.bootstrap()
     return scratch

@@ -181,6 +181,7 @@ def _run(args: argparse.Namespace) -> int:
 def _campaign(prepared: _Prepared, ledger: Any) -> int:
     from avocado_hvqual.campaign import outcome
     from avocado_hvqual.campaign.campaign import Campaign
+    from avocado_hvqual.reports.cli import tell
 
     made, place = prepared.made, prepared.place
     keys = [str(case.planned.key) for case in made.cases]
@@ -191,7 +192,8 @@ def _campaign(prepared: _Prepared, ledger: Any) -> int:
         campaign = Campaign(made, place, shlex.join(["avocado", *sys.argv[1:]]), progress)
         status = campaign.run()
     done = outcome.conclude(place.path, ledger)
-    sys.stdout.write(done.text)
+    tell(done.qualification, sys.stdout)
+    sys.stdout.write(f"Report: {done.page}\n")
     for failure in campaign.failures:
         sys.stderr.write(f"{failure}\n")
     if status == "interrupted":

@@ -72,7 +72,7 @@ def _conclude(watched: hook.Watched, watch: HostWatch, folder: Path) -> int:
 
     done = outcome.conclude(folder)
     LOG_UI.info("HVQUAL     : %s", done.line())
-    LOG_UI.info("HVQUAL HTML: %s", done.files["html"])
+    LOG_UI.info("HVQUAL HTML: %s", done.page)
     return 0 if job.exitcode else done.plain_status
 
 

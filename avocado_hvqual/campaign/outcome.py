@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a folder to its verdict: load, judge, write every report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from avocado_hvqual import exit_codes, load, loader, reports
+from avocado_hvqual.judge import judge as judge_record
+from avocado_hvqual.model.qualification import Qualification
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict on a folder, whose reports are written."""
+
+    qualification: Qualification
+    folder: Path
+
+    @property
+    def plain_status(self) -> int:
+        """What a plain ``avocado run`` deserves beside avocado's own status."""
+        return exit_codes.plain_run(self.qualification)
+
+    @property
+    def page(self) -> Path:
+        """The report to open first."""
+        return self.folder / PAGE
+
+    def line(self) -> str:
+        """The verdict in one line."""
+        it = self.qualification
+        said = "clean" if it.clean else " ".join(it.reasons) or "not clean."
+        return f"{it.verdict.value}, {it.attempted} of {it.required} cases attempted: {said}"
+
+
+def judge(folder: Path, ledger: Optional[Path] = None) -> Qualification:
+    """Return the verdict on what lies in a folder now, finished or not, by today's ledger."""
+    today = dt.date(*time.gmtime()[:3])
+    return judge_record(loader.load_campaign(folder), load.load_policy(), load.load_ledger(ledger), today)
+
+
+def conclude(folder: Path, ledger: Optional[Path] = None) -> Outcome:
+    """Judge a folder and write its reports into it."""
+    qualification = judge(folder, ledger)
+    reports.write(qualification, folder)
+    return Outcome(qualification, folder)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from avocado_hvqual import ledger as ledger_module
 from avocado_hvqual.judging import advice
@@ -54,6 +54,28 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
     findings, stale = ledger_module.apply(graded, ledger, header.profile, str(header.node.get("id", "")), today)
     findings = tuple(sorted(findings, key=_order))
     cases = tuple(_reopened(case, findings) for case in cases)
+    told = {
+        "findings": findings,
+        "results": tuple(map(_result, cases)),
+        "not_covered": tuple(_not_covered(cases, missing, policy)),
+        "header": header,
+        "ended_wall": campaign.ended_wall,
+        "parameters": tuple(dict.fromkeys(campaign.parameters)),
+        "phase_gates": campaign.gates,
+        "scale": _scale(cases),
+        "notes": (*campaign.notes, *(note for case in cases for note in case.notes)),
+        "stale": stale,
+        "policy": f"{policy.name} {policy.digest}".strip(),
+        "today": today.isoformat(),
+    }
+    return Qualification(**_standing(campaign, cases, missing, findings), **told)
+
+
+def _standing(
+    campaign: CampaignRecord, cases: Sequence[JudgedCase], missing: Missing, findings: tuple[Finding, ...]
+) -> dict[str, Any]:
+    """Return the verdict, what it stands on, and what follows from it."""
+    header = campaign.header
     counts = {cloud: _count(cases, missing, cloud=cloud) for cloud in (False, True)}
     required = sum(count.required for count in counts.values())
     attempted = sum(count.attempted for count in counts.values())
@@ -62,28 +84,16 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
     amount = basis(findings, required, attempted)
     if phase_order(standing).answer is not Answer.MET and not header.selection:
         amount = worst([amount, Verdict.QUALIFIED_WITH_WAIVERS])
-    return Qualification(
-        verdict=fold(amount, selection=header.selection, lab=header.lab),
-        basis=amount,
-        clean=required == attempted > 0 and not any(finding.is_open for finding in findings),
-        required=required,
-        attempted=attempted,
-        findings=findings,
-        results=tuple(_result(case) for case in cases),
-        not_covered=tuple(_not_covered(cases, missing, policy)),
-        gates=gate_answers(standing),
-        reasons=tuple(_reasons(findings, required, attempted)),
-        next_steps=advice.next_steps(findings),
-        header=header,
-        ended_wall=campaign.ended_wall,
-        parameters=tuple(dict.fromkeys(campaign.parameters)),
-        phase_gates=campaign.gates,
-        scale=_scale(cases),
-        notes=(*campaign.notes, *(note for case in cases for note in case.notes)),
-        stale=stale,
-        policy=f"{policy.name} {policy.digest}".strip(),
-        today=today.isoformat(),
-    )
+    return {
+        "verdict": fold(amount, selection=header.selection, lab=header.lab),
+        "basis": amount,
+        "clean": required == attempted > 0 and not any(finding.is_open for finding in findings),
+        "required": required,
+        "attempted": attempted,
+        "gates": gate_answers(standing),
+        "reasons": tuple(_reasons(findings, required, attempted)),
+        "next_steps": advice.next_steps(findings),
+    }
 
 
 def _order(finding: Finding) -> tuple[int, int, str, str]:

@@ -65,19 +65,23 @@ def schema(name: str) -> dict[str, Any]:
     return loaded
 
 
-def document(path: Path, schema_name: str) -> Document:
-    """Return the file at *path*, which fits the schema; DefinitionError otherwise."""
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST:
             message = f"{path}:1: is larger than {LARGEST >> 20} MiB, which no such file is."
             raise DefinitionError(message)
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         message = f"{path}:1: cannot be read: {error.strerror}."
         raise DefinitionError(message) from error
     except UnicodeDecodeError as error:
         message = f"{path}:1: is not UTF-8 text (byte {error.start})."
         raise DefinitionError(message) from error
+
+
+def document(path: Path, schema_name: str) -> Document:
+    """Return the file at *path*, which fits the schema; DefinitionError otherwise."""
+    text = _text(path)
     data, lines = _parsed(path, text)
     found = Document(path, data, lines, text)
     errors = jsonschema.Draft7Validator(schema(schema_name)).iter_errors(data)

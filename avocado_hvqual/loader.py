@@ -87,10 +87,11 @@ class _Reader:
     def on_case_begin(self, line: Line) -> None:
         case = str(line.data["case"])
         self.ended, self.latest = "", case
-        self._never_ended(case)
+        self.never_ended(case)
         self.running[case] = (line.number, line.data["logdir"] or "")
 
-    def _never_ended(self, case: str) -> None:
+    def never_ended(self, case: str) -> None:
+        """Note the try of a case that began and of which no end was told."""
         if case in self.running:
             number, logdir = self.running.pop(case)
             self.attempts.append(Attempt(case, None, number, logdir=logdir))
@@ -217,17 +218,15 @@ def load_campaign(folder: Path) -> CampaignRecord:
     for line in reading.lines:
         reader.take(line)
     for case in list(reader.running):
-        reader._never_ended(case)  # noqa: SLF001 - the same module
-    traced = [_traced(folder, attempt) for attempt in reader.attempts] + list(_unheard(reader))
-    planned = reader.plan.cases if reader.plan else ()
-    damage = [*reading.damage, *reader.damage]
-    if reader.plan is None and not damage:
-        damage.append(f"{journal.FILE}:{len(reading.lines)}: ends before the plan was written.")
+        reader.never_ended(case)
+    if reader.plan is None and not reading.damage + tuple(reader.damage):
+        reader.damage.append(f"{journal.FILE}:{len(reading.lines)}: ends before the plan was written.")
+    torn = f"The journal's last line is torn ({len(reading.torn)} characters): its writer was killed."
     return CampaignRecord(
         header=_header(reading.lines[0]),
-        planned=planned,
+        planned=reader.plan.cases if reader.plan else (),
         required=reader.plan.required if reader.plan else (),
-        attempts=tuple(traced),
+        attempts=(*(_traced(folder, attempt) for attempt in reader.attempts), *_unheard(reader)),
         health=tuple(reader.health),
         doubts=tuple(reader.doubts),
         known=_known(reader),
@@ -238,10 +237,8 @@ def load_campaign(folder: Path) -> CampaignRecord:
         reboots=tuple(reader.reboots),
         ended=reader.ended,
         ended_wall=reader.ended_wall or reader.wall,
-        damage=tuple(damage),
-        notes=(f"The journal's last line is torn ({len(reading.torn)} characters): its writer was killed.",)
-        if reading.torn
-        else (),
+        damage=(*reading.damage, *reader.damage),
+        notes=(torn,) if reading.torn else (),
     )
 
 

@@ -7,6 +7,25 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--regenerate", action="store_true", help="write the golden files anew instead of comparing with them")
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with tests/golden/<name>; a file that is missing fails, --regenerate writes it."""
+
+    def compare(name, text):
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--regenerate"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.is_file(), f"'{path}' is missing; write it with 'pytest --regenerate' and review it."
+        assert path.read_text(encoding="utf-8") == text
+
+    return compare
+
+
 def pytest_collection_modifyitems(items):
     """Everything below tests/contract is level 2 without having to say so."""
     for item in items:

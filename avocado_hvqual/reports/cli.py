@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
         "--accept",
         action="append",
         metavar="VERDICT",
-        help="exit with 0 for these verdicts too or instead (default: QUALIFIED)",
+        help="exit with 0 for these verdicts (default: QUALIFIED alone)",
     )
     verdict.add_argument("--require", action="append", metavar="VERDICT", help="exit with 50 unless it is one of these")
     verdict.add_argument("--node", metavar="ID", help="exit with 50 unless the campaign was on this node")

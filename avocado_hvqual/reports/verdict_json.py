@@ -15,7 +15,6 @@ FORMAT = 1
 
 def document(qualification: Qualification) -> dict[str, Any]:
     """Return the verdict as plain data; `exit_code` is the code of what was found, whether or not a command accepts it."""
-    header = qualification.header
     return {
         "format": FORMAT,
         "verdict": qualification.verdict.value,
@@ -33,22 +32,20 @@ def document(qualification: Qualification) -> dict[str, Any]:
         "cases": list(map(_case, qualification.results)),
         "scale": qualification.scale,
         "parameters": [vars(change) for change in qualification.parameters],
-        "node": header.node,
-        "builds": header.versions,
-        "campaign": {
-            "id": header.id,
-            "profile": header.profile,
-            "selection": header.selection,
-            "lab": header.lab,
-            "command": header.command,
-            "started": header.started,
-            "ended": qualification.ended_wall,
-        },
+        "node": qualification.header.node,
+        "builds": qualification.header.versions,
+        "campaign": _campaign(qualification),
         "policy": qualification.policy,
         "ledger_stale": list(qualification.stale),
         "notes": list(qualification.notes),
         "judged_on": qualification.today,
     }
+
+
+def _campaign(qualification: Qualification) -> dict[str, Any]:
+    header = qualification.header
+    names = ("id", "profile", "selection", "lab", "command", "started")
+    return {**{name: getattr(header, name) for name in names}, "ended": qualification.ended_wall}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`image build micro | list`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from avocado_hvqual.images.micro import NAME, build_micro
+from avocado_hvqual.lab.paths import home
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the verb `image` to an argparse subparsers object and return its parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("image", help="guest images: build them, list them")
+    fill(parser)
+    return parser
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs of images to *parser*."""
+    verbs = parser.add_subparsers(dest="image_verb", required=True, metavar="VERB")
+    build = verbs.add_parser("build", help="build an image; one whose inputs have not changed is kept")
+    build.add_argument("image", choices=(NAME,))
+    build.add_argument("--out", type=Path, help="folder to build it in (default: below the state home)")
+    verbs.add_parser("list", help="list the images that are there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what *args* say and return the exit status; raises `ImageError` with the sentence for the user."""
+    if args.image_verb == "build":
+        sys.stdout.write(f"{build_micro(home(), args.out)}\n")
+        return 0
+    for line in listed(home()):
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def listed(where: Path) -> list[str]:
+    """Return a line for each image below the state home *where*."""
+    lines = []
+    for path in sorted((where / "images").glob("*/manifest.json")):
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            about = f"{manifest['kind']}, kernel {manifest.get('kernel_release', 'unknown')}, content {str(manifest.get('content', ''))[:12]}"
+        except (OSError, ValueError, KeyError) as error:
+            about = f"manifest cannot be read ({error}); build it again with 'avocado hvqual image build {path.parent.name}'"
+        lines.append(f"{path.parent.name}: {about}, in {path.parent}")
+    return lines or [f"no image below {where / 'images'}; build one with 'avocado hvqual image build micro'"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from avocado_hvqual import ledger as ledger_module
 from avocado_hvqual.judging import advice
@@ -27,7 +27,7 @@ from avocado_hvqual.model.answer import Answer
 from avocado_hvqual.model.case import RequiredRow
 from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, FindingKind
 from avocado_hvqual.model.plan import PlannedCase
-from avocado_hvqual.model.qualification import CaseResult, NotCovered, Qualification
+from avocado_hvqual.model.qualification import CaseResult, GateAnswer, NotCovered, Qualification
 from avocado_hvqual.model.record import CampaignRecord
 from avocado_hvqual.model.verdict import Verdict, basis, fold, worst
 from avocado_hvqual.policy_model import Policy
@@ -44,8 +44,53 @@ class _Facts(NamedTuple):
     components: tuple[str, ...] = ()
 
 
+class _Judged(NamedTuple):
+    """The campaign in parts: its cases, the rows that no case answers, the findings, and what matched nothing."""
+
+    cases: tuple[JudgedCase, ...]
+    missing: Missing
+    findings: tuple[Finding, ...]
+    stale: tuple[str, ...]
+
+
+class _Amount(NamedTuple):
+    """What it comes to."""
+
+    required: int
+    attempted: int
+    basis: Verdict
+    gates: tuple[GateAnswer, ...]
+
+
 def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.date) -> Qualification:
     """Return the verdict on a campaign with all its reasons."""
+    it = _judged(campaign, policy, ledger, today)
+    amount, header = _amount(campaign, it), campaign.header
+    return Qualification(
+        verdict=fold(amount.basis, selection=header.selection, lab=header.lab),
+        basis=amount.basis,
+        clean=amount.required == amount.attempted > 0 and not any(finding.is_open for finding in it.findings),
+        required=amount.required,
+        attempted=amount.attempted,
+        findings=it.findings,
+        results=tuple(map(_result, it.cases)),
+        not_covered=tuple(_not_covered(it.cases, it.missing, policy)),
+        gates=amount.gates,
+        reasons=tuple(_reasons(it.findings, amount.required, amount.attempted)),
+        next_steps=advice.next_steps(it.findings),
+        header=header,
+        ended_wall=campaign.ended_wall,
+        parameters=tuple(dict.fromkeys(campaign.parameters)),
+        phase_gates=campaign.gates,
+        scale=_scale(it.cases),
+        notes=(*campaign.notes, *(note for case in it.cases for note in case.notes)),
+        stale=it.stale,
+        policy=f"{policy.name} {policy.digest}".strip(),
+        today=today.isoformat(),
+    )
+
+
+def _judged(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.date) -> _Judged:
     header = campaign.header
     rows = tuple(dict.fromkeys((*campaign.required, *policy.required)))
     cases = judged_cases.judge_cases(campaign, rows, policy)
@@ -53,47 +98,21 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
     graded = _graded(campaign, cases, missing, policy, bare=not rows)
     findings, stale = ledger_module.apply(graded, ledger, header.profile, str(header.node.get("id", "")), today)
     findings = tuple(sorted(findings, key=_order))
-    cases = tuple(_reopened(case, findings) for case in cases)
-    told = {
-        "findings": findings,
-        "results": tuple(map(_result, cases)),
-        "not_covered": tuple(_not_covered(cases, missing, policy)),
-        "header": header,
-        "ended_wall": campaign.ended_wall,
-        "parameters": tuple(dict.fromkeys(campaign.parameters)),
-        "phase_gates": campaign.gates,
-        "scale": _scale(cases),
-        "notes": (*campaign.notes, *(note for case in cases for note in case.notes)),
-        "stale": stale,
-        "policy": f"{policy.name} {policy.digest}".strip(),
-        "today": today.isoformat(),
-    }
-    return Qualification(**_standing(campaign, cases, missing, findings), **told)
+    return _Judged(tuple(_reopened(case, findings) for case in cases), missing, findings, stale)
 
 
-def _standing(
-    campaign: CampaignRecord, cases: Sequence[JudgedCase], missing: Missing, findings: tuple[Finding, ...]
-) -> dict[str, Any]:
-    """Return the verdict, what it stands on, and what follows from it."""
-    header = campaign.header
-    counts = {cloud: _count(cases, missing, cloud=cloud) for cloud in (False, True)}
+def _amount(campaign: CampaignRecord, it: _Judged) -> _Amount:
+    """Return the counts, what the findings amount to, and the answers of the exit criteria."""
+    counts = {cloud: _count(it.cases, it.missing, cloud=cloud) for cloud in (False, True)}
     required = sum(count.required for count in counts.values())
     attempted = sum(count.attempted for count in counts.values())
-    tried = any(case.tried for case in cases if case.planned.phase.value == CLOUD)
-    standing = Standing(findings, counts[False], counts[True], tried, campaign.gates, header.selection)
-    amount = basis(findings, required, attempted)
-    if phase_order(standing).answer is not Answer.MET and not header.selection:
+    tried = any(case.tried for case in it.cases if case.planned.phase.value == CLOUD)
+    selection = campaign.header.selection
+    standing = Standing(it.findings, counts[False], counts[True], tried, campaign.gates, selection)
+    amount = basis(it.findings, required, attempted)
+    if phase_order(standing).answer is not Answer.MET and not selection:
         amount = worst([amount, Verdict.QUALIFIED_WITH_WAIVERS])
-    return {
-        "verdict": fold(amount, selection=header.selection, lab=header.lab),
-        "basis": amount,
-        "clean": required == attempted > 0 and not any(finding.is_open for finding in findings),
-        "required": required,
-        "attempted": attempted,
-        "gates": gate_answers(standing),
-        "reasons": tuple(_reasons(findings, required, attempted)),
-        "next_steps": advice.next_steps(findings),
-    }
+    return _Amount(required, attempted, amount, gate_answers(standing))
 
 
 def _order(finding: Finding) -> tuple[int, int, str, str]:

@@ -47,6 +47,15 @@ class _Reader:
         self.latest = ""
         self.wall = 0.0
 
+    def take_all(self, reading: journal.Reading) -> None:
+        """Take a journal from its first line to its last, and note what it leaves open."""
+        for line in reading.lines:
+            self.take(line)
+        for case in list(self.running):
+            self.never_ended(case)
+        if self.plan is None and not (reading.damage or self.damage):
+            self.damage.append(f"{journal.FILE}:{len(reading.lines)}: ends before the plan was written.")
+
     def take(self, line: Line) -> None:
         """Take one line."""
         if self.boot_id and line.boot_id != self.boot_id and not self.reboot_is_planned:
@@ -215,12 +224,7 @@ def load_campaign(folder: Path) -> CampaignRecord:
         message = f"{folder}/{(*reading.damage, f'{journal.FILE}:1: there is no whole line.')[0]} There is no campaign to judge."
         raise JournalError(message)
     reader = _Reader(folder)
-    for line in reading.lines:
-        reader.take(line)
-    for case in list(reader.running):
-        reader.never_ended(case)
-    if reader.plan is None and not reading.damage + tuple(reader.damage):
-        reader.damage.append(f"{journal.FILE}:{len(reading.lines)}: ends before the plan was written.")
+    reader.take_all(reading)
     torn = f"The journal's last line is torn ({len(reading.torn)} characters): its writer was killed."
     return CampaignRecord(
         header=_header(reading.lines[0]),

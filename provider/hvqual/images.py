@@ -9,6 +9,8 @@ from pathlib import Path
 
 from avocado.core.exceptions import TestError
 
+from provider.hvqual import marks
+
 
 @dataclass(frozen=True)
 class Image:
@@ -25,8 +27,8 @@ class Image:
 
 
 def load(home: str, name: str) -> Image:
-    """Return the image *name* below *home*; TestError with the command that builds it when it is not there or not whole."""
-    folder = Path(home) / name
+    """Return the image *name* below *home* (empty: our own home); TestError with the command that builds it when it is not there or not whole."""
+    folder = (Path(home) if home else marks.home() / "images") / name
     mend = f"Build it with: avocado hvqual image build {name}"
     try:
         told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))

@@ -41,6 +41,8 @@ class Watched:
         self.events = events
         self.watchdog = Watchdog(job)
         self.failures: list[str] = []
+        self.began = False
+        self.settled = False
         self.conclude: Callable[[Watched], int] = lambda _watched: 0
 
     def guarded(self, step: Callable[[], None], what: str) -> None:
@@ -141,6 +143,10 @@ def before(job: Any) -> None:
 
             watched = selection.begin(job)
             _WATCHED[job.unique_id] = watched
+        if watched.began:
+            # Two installations on one path register the hook twice; the second one has nothing left to do.
+            return
+        watched.began = True
         libvirt_probe.demand(job)
         watched.watchdog.start()
     except HvqualError as error:
@@ -168,6 +174,7 @@ def ended(job_id: str, state: Mapping[str, Any]) -> None:
 
 def settle(watched: Watched) -> None:
     """End what the tests of a finished job left running and take the results that no event told."""
+    watched.settled = True
     job = watched.job
     watched.guarded(lambda: watched.failures.extend(watched.watchdog.stop()), "Ending what tests left running")
     if watched.watchdog.failure:
@@ -186,6 +193,8 @@ def after(job: Any) -> None:
     if watched is None:
         if job.unique_id in _BROKEN and not job.exitcode:
             sys.exit(CRASHED)
+        return
+    if watched.settled:
         return
     if job.unique_id in _BROKEN:
         watched.failures.append(_BROKEN[job.unique_id])

@@ -52,7 +52,7 @@ class JobEvents:
     def start(self, state: Mapping[str, Any]) -> None:
         """Take the event that a test started."""
         case = self.case_of(state)
-        if case is None:
+        if case is None or case in self.started:
             return
         self.started[case] = self._logdir(state)
         self.journal.append("case-begin", {"case": case, "logdir": self.relative(self.started[case])})
@@ -61,7 +61,7 @@ class JobEvents:
     def end(self, state: Mapping[str, Any]) -> None:
         """Take the event that a test ended."""
         case = self.case_of(state)
-        if case is None:
+        if case is None or case in self.ended:
             return
         logdir = self._logdir(state)
         self.started[case] = logdir

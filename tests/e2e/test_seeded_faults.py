@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Each fault of the registry is seeded under a real run by plain ``avocado run``, and must be found for what it is.
+
+HVQUAL_PROVE=all takes every use case of each fault; the default takes one use case a fault, in turn.
+"""
+
+import json
+import os
+import re
+
+import pytest
+
+from avocado_hvqual.faults.registry import FAULTS
+
+FILTERS = {
+    "hvqual.lifecycle.start": "lifecycle.start single_big",
+    "hvqual.lifecycle.shutdown": "lifecycle.shutdown single_big",
+    "hvqual.lifecycle.destroy": "lifecycle.destroy single_big",
+    "hvqual.lifecycle.save_restore": "lifecycle.save_restore single_big",
+    "hvqual.cloud.sla.start_time": "cloud.sla.start_time single_big",
+}
+
+
+def pairs():
+    """Return each fault with the use cases under which it is seeded."""
+    every = os.environ.get("HVQUAL_PROVE") == "all"
+    return [
+        (fault, use_case)
+        for number, fault in enumerate(FAULTS)
+        for use_case in (fault.use_cases if every else [fault.use_cases[number % len(fault.use_cases)]])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "use_case"), pairs(), ids=[f"{fault.name}-{use_case}" for fault, use_case in pairs()]
+)
+def test_fault_is_found(node, fault, use_case):
+    """The run does not end in 0, the finding says what happened with its severity, and the host is as it was."""
+    results = node.results()
+    before = node.digest()
+    run = [
+        "avocado",
+        "run",
+        "--vt-type",
+        "libvirt",
+        "--job-results-dir",
+        str(results),
+        "--vt-only-filter",
+        FILTERS[use_case],
+    ]
+    profile = ["--vt-extra-params", "hv_profile=smoke", "--vt-extra-params", "hv_ready_timeout=60", "hvqual"]
+    done = node.inside(
+        "avocado", "hvqual", "fault", "seed", fault.name, "--results", str(results), "--", *run, *profile
+    )
+    assert done.returncode not in {0, 2}, done.stdout + done.stderr
+    (verdict,) = results.glob("job-*/verdict.json")
+    findings = json.loads(verdict.read_text())["findings"]
+    caught = [found for found in findings if re.search(fault.caught, found["message"])]
+    assert fault.severity in {found["severity"] for found in caught}, findings
+    assert node.digest() == before

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     under.add_argument(
         "--results", type=Path, required=True, help="the folder below which the command's tests write their results"
     )
-    under.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command, for instance avocado run ...")
+    under.add_argument("command", nargs="+", help="-- and the command, for instance avocado run ...")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,12 +31,8 @@ def run(args: argparse.Namespace) -> int:
         for fault in registry.FAULTS:
             sys.stdout.write(f"{fault.name:24} {fault.severity:9} {', '.join(fault.use_cases)}\n")
         return 0
-    command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    if not command:
-        message = "No command was given. Write it after --, for instance: avocado hvqual fault seed NAME --results DIR -- avocado run ..."
-        raise HvqualError(message)
     try:
         fault = registry.by_name(args.name)
     except KeyError as error:
         raise HvqualError(error.args[0]) from None
-    return seed.run_under(fault, command, args.results)
+    return seed.run_under(fault, args.command, args.results)

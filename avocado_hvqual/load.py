@@ -101,8 +101,8 @@ def _known(lines: dict[Place, int], path: Sequence[Any]) -> Place:
 
 
 def _parsed(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Place, int] = {}
         _walk(path, node, (), lines, set())
@@ -114,8 +114,6 @@ def _parsed(path: Path, text: str) -> tuple[Any, dict[Place, int]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = f"{path}:1: is not YAML that can be read: {str(error)[:200] or type(error).__name__}."
         raise DefinitionError(message) from error
-    finally:
-        loader.dispose()
 
 
 def _walk(path: Path, node: Any, place: Place, lines: dict[Place, int], around: set[int]) -> None:
@@ -126,18 +124,26 @@ def _walk(path: Path, node: Any, place: Place, lines: dict[Place, int], around: 
     if id(node) in around:
         message = f"{path}:{lines[place]}: a value contains itself."
         raise DefinitionError(message)
+    if node.tag == "tag:yaml.org,2002:float" and node.value.lower().lstrip("+-") in {".nan", ".inf"}:
+        message = f"{path}:{lines[place]}: '{node.value}' is no finite number."
+        raise DefinitionError(message)
     inner = around | {id(node)}
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        _refuse_doubled(path, node)
         for key, value in node.value:
-            if str(key.value) in seen:
-                message = f"{path}:{key.start_mark.line + 1}: '{key.value}' stands twice; only one of them would count."
-                raise DefinitionError(message)
-            seen.add(str(key.value))
-            _walk(path, value, (*place, key.value), lines, inner)
+            _walk(path, value, (*place, str(key.value)), lines, inner)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             _walk(path, value, (*place, number), lines, inner)
+
+
+def _refuse_doubled(path: Path, node: yaml.MappingNode) -> None:
+    seen: set[str] = set()
+    for key, _value in node.value:
+        if str(key.value) in seen:
+            message = f"{path}:{key.start_mark.line + 1}: '{key.value}' stands twice; only one of them would count."
+            raise DefinitionError(message)
+        seen.add(str(key.value))
 
 
 def _regex(expression: str, where: str) -> str:

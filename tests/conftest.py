@@ -8,7 +8,9 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--regenerate", action="store_true", help="write the golden files anew instead of comparing with them")
+    parser.addoption(
+        "--regenerate", action="store_true", help="write the golden files anew instead of comparing with them"
+    )
 
 
 @pytest.fixture

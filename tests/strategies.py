@@ -133,7 +133,8 @@ def lines_of(made: CaseTrace) -> list[dict]:
         {"kind": "observation", "name": one.name, "value": one.value, "unit": one.unit, "samples": 1, "vm": None}
         for one in made.observations
     ]
-    found.append({"kind": "node_state", "when": "after", "digest": made.digest_after, "differences": []})
+    if made.digest_after is not None:
+        found.append({"kind": "node_state", "when": "after", "digest": made.digest_after, "differences": []})
     if made.status:
         found.append({"kind": "end", "status": made.status, "message": made.message, "wall": made.wall + 1})
     return [{**line, "seq": number, "mono": float(number)} for number, line in enumerate(found)]
@@ -207,11 +208,16 @@ def attempts(draw) -> Attempt:
     own = draw(st.sampled_from(["pass", "fail", "error", "cancel", None]))
     values = draw(st.lists(st.sampled_from([1.0, 10.0, 10.5, float("nan"), "text"]), max_size=3))
     made = trace(key, values, status=own, digest_after=draw(st.sampled_from(["aa", "bb", None])))
-    return attempt(key, status, trace=draw(st.sampled_from([made, made, None])), damage=draw(st.sampled_from(["", "", "seq is 3"])))
+    return attempt(
+        key, status, trace=draw(st.sampled_from([made, made, None])), damage=draw(st.sampled_from(["", "", "seq is 3"]))
+    )
 
 
 events = st.builds(
-    HealthEvent, kind=st.sampled_from(["host-lockup", "host-log", "host-reboot"]), message=texts, case=st.sampled_from(["", START])
+    HealthEvent,
+    kind=st.sampled_from(["host-lockup", "host-log", "host-reboot"]),
+    message=texts,
+    case=st.sampled_from(["", START]),
 )
 
 

@@ -23,7 +23,10 @@ def test_a_healthy_campaign_is_qualified_and_clean():
     found = judged()
     assert (found.verdict, found.clean, found.required, found.attempted) == (Verdict.QUALIFIED, True, 1, 1)
     assert (found.findings, found.reasons, found.next_steps) == ((), (), ())
-    assert found.results[0].judgements[0].sentence == "'guest_ready': the largest of 1 sample is 2.5 s; the limit is 'max <= 10 s'."
+    assert (
+        found.results[0].judgements[0].sentence
+        == "'guest_ready': the largest of 1 sample is 2.5 s; the limit is 'max <= 10 s'."
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,9 @@ def test_a_pass_that_the_test_itself_calls_a_failure_is_one():
 
 def test_a_failure_is_told_once_with_the_kind_that_the_test_gave_it():
     problem = Problem("operation-refused", "'virsh save' was refused.")
-    failed = attempt(status="FAIL", fail_reason="'virsh save' was refused.", trace=trace(status="fail", problems=(problem,)))
+    failed = attempt(
+        status="FAIL", fail_reason="'virsh save' was refused.", trace=trace(status="fail", problems=(problem,))
+    )
     assert kinds(judged(record(failed))) == ["operation-refused"]
 
 
@@ -155,7 +160,9 @@ def test_a_failure_that_no_limit_explains_stands_beside_the_unmet_limit():
     assert kinds(found) == ["wrong-result", "criterion-unmet"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FindingKind if kind not in NOT_ATTEMPTED], ids=lambda kind: kind.value)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FindingKind if kind not in NOT_ATTEMPTED], ids=lambda kind: kind.value
+)
 def test_a_problem_counts_though_the_test_passed(kind):
     found = judged(record(attempt(trace=trace(problems=(Problem(kind.value, "seen"),)))))
     assert kind in {finding.kind for finding in found.findings}
@@ -219,10 +226,16 @@ def test_a_cancel_that_cites_no_such_probe_is_not_excused(probes):
 
 def test_an_event_of_the_host_is_critical_and_belongs_to_its_case():
     found = judged(record(health=(HealthEvent("host-lockup", "soft lockup", "kernel.log", START),)))
-    assert (kinds(found), found.findings[0].severity, found.findings[0].case) == (["host-lockup"], Severity.CRITICAL, START)
+    assert (kinds(found), found.findings[0].severity, found.findings[0].case) == (
+        ["host-lockup"],
+        Severity.CRITICAL,
+        START,
+    )
 
 
-@pytest.mark.parametrize("changes", [{"known": frozenset()}, {"doubts": (("", "lines were dropped"),)}, {"doubts": ((START, "x"),)}])
+@pytest.mark.parametrize(
+    "changes", [{"known": frozenset()}, {"doubts": (("", "lines were dropped"),)}, {"doubts": ((START, "x"),)}]
+)
 def test_unknown_health_is_never_clean(changes):
     found = judged(record(**changes))
     assert (kinds(found), found.verdict) == (["health-unknown"], Verdict.INCOMPLETE)
@@ -256,7 +269,9 @@ def test_a_result_that_was_never_planned_is_told():
 FLOOR = LimitFloor("hvqual.lifecycle.*", "guest_ready", Limit.parse("max <= 10 s"))
 
 
-@pytest.mark.parametrize("limits", [{"guest_ready": "max <= 10.1 s"}, {"guest_ready": "mean <= 10 s"}, {}, {"guest_ready": "soon"}])
+@pytest.mark.parametrize(
+    "limits", [{"guest_ready": "max <= 10.1 s"}, {"guest_ready": "mean <= 10 s"}, {}, {"guest_ready": "soon"}]
+)
 def test_a_weaker_limit_than_the_policy_permits_caps_the_verdict(limits):
     weak = record(planned=(make.planned(limits=limits),))
     found = judged(weak, policy=replace(POLICY, limit_floors=(FLOOR,)))
@@ -268,10 +283,14 @@ def test_the_weakest_permitted_limit_is_permitted():
     assert judged(policy=replace(POLICY, limit_floors=(FLOOR,))).verdict is Verdict.QUALIFIED
 
 
-@pytest.mark.parametrize(("value", "verdict"), [("19", "INCOMPLETE"), ("20", "QUALIFIED"), ("nan", "INCOMPLETE"), ("", "INCOMPLETE")])
+@pytest.mark.parametrize(
+    ("value", "verdict"), [("19", "INCOMPLETE"), ("20", "QUALIFIED"), ("nan", "INCOMPLETE"), ("", "INCOMPLETE")]
+)
 def test_the_smallest_permitted_scale(value, verdict):
     policy = replace(POLICY, scale_floors=(ScaleFloor("hvqual.*", "hv_rounds", 20, ("production",)),))
-    found = judged(record(attempt(trace=trace(params={"hv_rounds": "99", "hv_rounds_production": value}))), policy=policy)
+    found = judged(
+        record(attempt(trace=trace(params={"hv_rounds": "99", "hv_rounds_production": value}))), policy=policy
+    )
     assert found.verdict.value == verdict
 
 

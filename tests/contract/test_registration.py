@@ -49,6 +49,17 @@ def test_the_first_command_of_a_new_user_lists_our_tests(fresh, vt_type, tmp_pat
     assert fresh.names(vt_type) != []
 
 
+def test_registration_says_nothing_even_where_everything_is_logged(fresh):
+    code = (
+        "import sys; sys.argv[0] = 'avocado-runner-x'\nimport avocado, logging; sys.argv[0] = 'avocado'\n"
+        "logging.basicConfig(level=logging.DEBUG)\nfrom avocado_hvqual import registration; registration.register_at_start()\n"
+        "logging.warning('the log is on')"
+    )
+    done = fresh.run("python", "-c", code)
+    assert (done.stdout, done.stderr) == ("", "WARNING:root:the log is on\n")
+    assert fresh.subtests("libvirt").exists()
+
+
 def snapshot(folder):
     return {
         str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino, path.lstat().st_size) for path in folder.rglob("*")

@@ -156,8 +156,8 @@ def _load(path: str) -> NodeState:
     try:
         return NodeState.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        message = f"{path}:1: {error}"
-        raise SystemExit(message) from error
+        sys.stderr.write(f"{path}:1: {error}\n")
+        raise SystemExit(2) from error
 
 
 def main(arguments: list[str] | None = None) -> int:

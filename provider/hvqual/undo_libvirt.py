@@ -49,19 +49,14 @@ def connection(uri: str) -> Iterator[Any]:
 
 
 def _lookup(conn: Any, details: dict[str, Any], kind: str) -> Any | None:
-    """The domain or network that an entry means: by uuid when it is known, else by name; None when it is gone."""
-    libvirt = marks.libvirt_module()
-    missing = {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK}
-    try:
-        if details.get("uuid"):
-            return getattr(conn, "lookupByUUIDString" if kind == "domain" else "networkLookupByUUIDString")(
-                details["uuid"]
-            )
-        return getattr(conn, "lookupByName" if kind == "domain" else "networkLookupByName")(details["name"])
-    except libvirt.libvirtError as error:
-        if error.get_error_code() in missing:
-            return None
-        raise
+    """
+    The domain or network that an entry means: by uuid when it is known, else by name; None when it is gone.
+
+    From the list of all: a lookup of what is not there makes libvirt write to stderr.
+    """
+    things = conn.listAllDomains() if kind == "domain" else conn.listAllNetworks()
+    wanted = details.get("uuid")
+    return next((it for it in things if (it.UUIDString() == wanted if wanted else it.name() == details["name"])), None)
 
 
 def domain_exists(uri: str, name: str) -> bool:

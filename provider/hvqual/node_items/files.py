@@ -22,6 +22,12 @@ IGNORED: dict[str, str] = {
     r".*/images/[^/]+/warm(/.*)?": "our cache of warm guests, filled on demand",
     r".*/\.(lock|[^/]*\.lock)": "locks of image folders",
 }
+# libvirt makes these when it first needs them and never removes them; what lies in them is told all the same.
+MADE_ON_DEMAND = (
+    r"/etc/libvirt/(qemu|qemu/networks|storage|secrets|nwfilter)(/autostart)?",
+    r"/var/lib/libvirt/(qemu|qemu/(snapshot|checkpoint)(/[^/]+)?|qemu/(save|dump|nvram)|swtpm|dnsmasq|boot|filesystems|network)",
+)
+_ON_DEMAND = re.compile("(?:" + "|".join(MADE_ON_DEMAND) + ")$")
 _IGNORED = re.compile("(?:" + "|".join(IGNORED) + ")$")
 _CONTENT_BYTES = 64 * 1024
 _KINDS = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo", stat.S_IFBLK: "block device", stat.S_IFCHR: "device"}
@@ -40,8 +46,10 @@ def var_lib_libvirt(source: Source) -> list[str]:
 def images(source: Source) -> list[str]:
     """The image folders: libvirt's, ours, and those named by the caller."""
     in_use = _open_in_guests(source)
-    folders = dict.fromkeys(["/var/lib/libvirt/images", str(marks.home() / "images"), *source.folders])
-    return [line for folder in folders for line in _tree(source, folder, in_use)]
+    ours = marks.home() / "images"
+    folders = dict.fromkeys(["/var/lib/libvirt/images", str(ours), *source.folders])
+    # What builders of images unpack and keep there is named by its content: it is no state of the node.
+    return [line for folder in folders for line in _tree(source, folder, in_use, without=str(ours / "cache"))]
 
 
 def _open_in_guests(source: Source) -> set[tuple[int, int]]:
@@ -73,7 +81,9 @@ def _tree(source: Source, top: str, in_use: set[tuple[int, int]], without: str =
                 continue
             try:
                 facts = entry.stat(follow_symlinks=False)
-                lines.append(f"{normalise(path)} = {_told(entry.path, facts, in_use)}")
+                folder_of_libvirt = stat.S_ISDIR(facts.st_mode) and _ON_DEMAND.match(path)
+                if not folder_of_libvirt:
+                    lines.append(f"{normalise(path)} = {_told(entry.path, facts, in_use)}")
             except FileNotFoundError:
                 continue  # it went between listing and looking
             if stat.S_ISDIR(facts.st_mode):

@@ -63,7 +63,8 @@ class Later:
 
     def get(self, timeout: float, what: str) -> Objects:
         """The answer; UnreachableError when there is none in time."""
-        self._thread.join(timeout)
+        if not self._answer:
+            self._thread.join(timeout)
         if not self._answer:
             message = f"{what} did not answer in {timeout:g} s"
             self._answer.append(UnreachableError(message))  # who asks next does not wait again

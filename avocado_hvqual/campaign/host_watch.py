@@ -78,8 +78,9 @@ class HostWatch:
                 by_case.setdefault(event.case, []).append(one)
         for case, found in by_case.items():
             journal.append("health", {"case": case, "events": found})
-        if health.doubts:
-            journal.append("health-state", {"case": None, "state": "unknown", "reason": " ".join(health.doubts)})
+        doubts = [*health.doubts, *self._watcher.doubts]
+        state = "unknown" if doubts else "known"
+        journal.append("health-state", {"case": None, "state": state, "reason": " ".join(dict.fromkeys(doubts))})
         return health
 
     def finish(self, journal: Journal, cases: dict[str, Optional[Path]]) -> None:

@@ -195,7 +195,7 @@ def test_an_interrupted_job_is_not_zero_and_leaves_no_test_running(
     began = time.time()
 
     def pids() -> list[int]:
-        files = [path for path in (home.root / "results").glob("job-*/test-results/*/pid")]
+        files = list((home.root / "results").glob("job-*/test-results/*/pid"))
         return [int(path.read_text()) for path in files if path.stat().st_mtime >= began and path.read_text()]
 
     done = interrupted(home, number, lambda: bool(pids()))

@@ -9,9 +9,9 @@ format says is a JournalError which begins with file:line. Samples are taken as 
 from __future__ import annotations
 
 import json
-import math
-import sys
+from math import isfinite
 from pathlib import Path
+from sys import intern
 from typing import Any, Callable, Optional
 
 from avocado_hvqual.errors import JournalError
@@ -67,14 +67,20 @@ class _Builder:
         self.start = line
 
     def observation(self, line: Fields) -> None:
-        value = _take(line, "value", int, float, str, bool)
-        if isinstance(value, float) and not math.isfinite(value):
-            message = f"observation '{line.get('name')}' is {value}, which is no number"
-            raise _MalformedError(message)
-        name, unit = sys.intern(_take(line, "name", str)), sys.intern(_take(line, "unit", str))
-        vm = line.get("vm")
-        mono, samples = _take(line, "mono", int, float), _take(line, "samples", int)
-        self.observations.append(Observation(name, value, unit, mono, samples, sys.intern(vm) if vm else None))
+        # A long campaign has a million of these lines: no call but what is needed.
+        value, name, unit, vm = line.get("value"), line.get("name"), line.get("unit"), line.get("vm")
+        mono, samples = line.get("mono"), line.get("samples")
+        if type(value) is float:
+            if not isfinite(value):
+                message = f"observation '{name}' is {value}, which is no number"
+                raise _MalformedError(message)
+        elif not isinstance(value, (int, str)):
+            _take(line, "value", int, float, str, bool)
+        if type(name) is not str or type(unit) is not str or type(samples) is not int or type(mono) is not float:
+            name, unit = _take(line, "name", str), _take(line, "unit", str)
+            mono, samples = _take(line, "mono", int, float), _take(line, "samples", int)
+        text = intern(vm) if type(vm) is str else None
+        self.observations.append(Observation(intern(name), value, intern(unit), mono, samples, text))  # type: ignore[arg-type]
 
     def criterion(self, line: Fields) -> None:
         self.criteria.append((_take(line, "observation", str), _take(line, "limit", str), _take(line, "answer", str)))

@@ -198,6 +198,19 @@ class TestStable:
         assert node_items.processes.processes(run(7)) == node_items.processes.processes(run(81))
         assert len(node_items.processes.processes(run(7))) == 1
 
+    @pytest.mark.parametrize(
+        "name", ["machine/qemu-{}-g.libvirt-qemu", "machine.slice/machine-qemu\\x2d{}\\x2dg.scope"]
+    )
+    def test_restarted_guest_has_the_same_control_group(self, tmp_path, name):
+        mount = "1 1 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+        lines = []
+        for number in (7, 81):
+            source = fake(tmp_path / str(number), {"/proc/self/mountinfo": mount})
+            (tmp_path / str(number) / "sys/fs/cgroup" / name.format(number)).mkdir(parents=True)
+            lines.append(cgroups.cgroups(source))
+        assert lines[0] == lines[1]
+        assert len(lines[0]) == 2
+
     def test_a_running_guest_may_write_to_its_disk(self, tmp_path):
         folder = tmp_path / "var/lib/libvirt/images"
         source = fake(

@@ -17,7 +17,7 @@ IGNORED: dict[str, str] = {
 }
 _IGNORED = re.compile("(?:" + "|".join(IGNORED) + ")$")
 # A guest's own scope holds its number in this run of libvirtd.
-_MACHINE = re.compile(r"machine-qemu\\x2d\d+\\x2d")
+_MACHINE = re.compile(r"qemu(-|\\x2d)\d+(?=-|\\x2d)")
 LIMITS = (
     "cpuset.cpus", "cpuset.mems", "cpu.max", "cpu.weight", "cpu.cfs_quota_us", "cpu.shares", "memory.max", "memory.high",
     "memory.limit_in_bytes", "pids.max", "io.max", "io.weight", "blkio.weight", "freezer.state", "cgroup.freeze", "cpuset.cpus.partition",
@@ -59,4 +59,4 @@ def _group(folder: str, label: str, path: str, files: set[str]) -> str:
                     values.append(f"{name} {' '.join(stream.read().split())}")
             except OSError:
                 continue  # the group was removed meanwhile: the walk of the next capture tells
-    return f"{label} {_MACHINE.sub('machine-qemu-N-', path)}" + (f" = {', '.join(values)}" if values else "")
+    return f"{label} {_MACHINE.sub('qemu-N', path)}" + (f" = {', '.join(values)}" if values else "")

@@ -178,6 +178,16 @@ def test_what_the_campaign_left_behind_is_a_finding():
     assert kinds(judged(record(leftovers=(("", "mounts: +/mnt/x"),)))) == ["leftover"]
 
 
+def test_what_campaign_and_case_both_tell_is_one_finding():
+    case = attempt(trace=trace(differences=("links: +virbr9",)))
+    assert kinds(judged(record(case, leftovers=(("", "links: +virbr9"),)))) == ["leftover"]
+    both = judged(record(case, leftovers=(("", "links: +virbr9"), ("", "mounts: +/x"), ("", "mounts: +/y"))))
+    assert sorted(one.message for one in both.findings) == [
+        "The case left the node changed: links: +virbr9",
+        "The node is not as it was: mounts: +/x; mounts: +/y",
+    ]
+
+
 def test_a_later_pass_does_not_erase_a_failure():
     found = judged(record(attempt(status="FAIL"), attempt(line=20), attempt(line=30)))
     finding = found.findings[0]

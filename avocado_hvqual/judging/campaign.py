@@ -45,18 +45,22 @@ def campaign_sightings(record: CampaignRecord, cases: Sequence[JudgedCase]) -> I
     yield from _health(record)
     for case, reason in record.doubts:
         yield Sighting(FindingKind.HEALTH_UNKNOWN, case, f"The node's health is not known: {reason}", (JOURNAL,))
-    told = {
-        counted.sighting.case
-        for case in cases
-        for counted in case.counted
-        if counted.sighting.kind is FindingKind.LEFTOVER
-    }
-    for case, difference in record.leftovers:
-        if case not in told or not case:
-            yield Sighting(FindingKind.LEFTOVER, case, f"The node is not as it was: {difference}", (JOURNAL,))
+    yield from _leftovers(record, cases)
     for problem in record.problems:
         yield Sighting(FindingKind.ERROR, "", f"Something of the harness itself broke: {problem}", (JOURNAL,))
     yield from _strangers(record)
+
+
+def _leftovers(record: CampaignRecord, cases: Sequence[JudgedCase]) -> Iterator[Sighting]:
+    """Yield one sighting a case of what was left, without what the case's own finding says already."""
+    kind = FindingKind.LEFTOVER
+    told = [one.sighting.message for case in cases for one in case.counted if one.sighting.kind is kind]
+    left: dict[str, list[str]] = {}
+    for case, difference in record.leftovers:
+        if not any(difference in message for message in told):
+            left.setdefault(case, []).append(difference)
+    for case, differences in left.items():
+        yield Sighting(kind, case, f"The node is not as it was: {'; '.join(differences)}", (JOURNAL,))
 
 
 def _journal(record: CampaignRecord) -> Iterator[Sighting]:

@@ -14,6 +14,9 @@ from avocado_hvqual.reports.words import safe
 SHOWN = 20
 """So many findings or gaps are printed; the others are counted, and all are in the other reports."""
 
+SHORT = 100
+"""Characters of a gap's reason, which the findings tell in full."""
+
 
 class Line(NamedTuple):
     """One line and its tone."""
@@ -42,7 +45,7 @@ def _raw(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
     yield from _list("Why", qualification.reasons)
     yield from _findings(qualification, explain=explain)
     yield from _list("What next", qualification.next_steps)
-    gaps = tuple(f"{gap.what}: {gap.reason}" for gap in qualification.not_covered)
+    gaps = tuple(f"{gap.what}: {gap.reason if explain else _short(gap.reason)}" for gap in qualification.not_covered)
     yield from _list("Not covered", gaps, None if explain else SHOWN)
     changes = tuple(
         f"{change.name} = '{change.value}' instead of '{change.profile_value}'{f' in {change.case}' if change.case else ''}"
@@ -77,26 +80,36 @@ def _list(title: str, items: tuple[str, ...], most: int | None = None) -> Iterat
 
 
 def _findings(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
-    found = qualification.findings
-    if not found:
-        return
-    yield Line("")
-    yield Line("Findings:")
-    for finding in found if explain else found[:SHOWN]:
-        word = words.SEVERITIES[finding.severity]
-        yield Line(
-            f"  [{word.symbol}] {word.word} {finding.kind.value}{state_of(finding)}: {finding.case or 'campaign'}",
-            word.tone,
-        )
-        yield Line(f"      {finding.message}")
-        for note in notes_of(finding):
-            yield Line(f"      {note}")
-        if explain:
-            yield Line(f"      rule '{finding.rule}', fingerprint {finding.fingerprint}")
-            for path in finding.evidence:
-                yield Line(f"      evidence: {path}")
-    if not explain and len(found) > SHOWN:
-        yield Line(f"  ... and {len(found) - SHOWN} more; see report.html")
+    """Yield the findings; without *explain* the same fault in several cases is told once, with their number."""
+    groups: dict[object, list[Finding]] = {}
+    for number, finding in enumerate(qualification.findings):
+        same = number if explain else (finding.severity, finding.fingerprint, state_of(finding))
+        groups.setdefault(same, []).append(finding)
+    if groups:
+        yield Line("")
+        yield Line("Findings:")
+    for found in list(groups.values())[: None if explain else SHOWN]:
+        yield from _finding(found[0], len(found) - 1, explain=explain)
+    if not explain and len(groups) > SHOWN:
+        yield Line(f"  ... and {len(groups) - SHOWN} more; see report.html")
+
+
+def _finding(finding: Finding, others: int, *, explain: bool) -> Iterator[Line]:
+    word = words.SEVERITIES[finding.severity]
+    where = finding.case or "campaign"
+    also = f", and {words.counted(others, 'other')} alike" if others else ""
+    yield Line(f"  [{word.symbol}] {word.word} {finding.kind.value}{state_of(finding)}: {where}{also}", word.tone)
+    yield Line(f"      {finding.message}")
+    for note in notes_of(finding):
+        yield Line(f"      {note}")
+    if explain:
+        yield Line(f"      rule '{finding.rule}', fingerprint {finding.fingerprint}")
+        for path in finding.evidence:
+            yield Line(f"      evidence: {path}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
 
 
 def state_of(finding: Finding) -> str:

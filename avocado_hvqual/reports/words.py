@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from avocado_hvqual.model.answer import Answer
-from avocado_hvqual.model.finding import Severity
+from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, Severity
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.model.verdict import Verdict
 
@@ -83,12 +83,19 @@ def safe(text: object) -> str:
 def question(qualification: Qualification) -> str:
     """Return the answer to "may the node join?"."""
     said = MEANINGS[qualification.verdict]
+    if qualification.verdict is Verdict.INCOMPLETE and any(_blocks(finding) for finding in qualification.findings):
+        return "No. What is open must be mended first, and not everything that is required was attempted."
     if qualification.verdict is Verdict.SELECTION:
         state = "What was selected is clean." if qualification.clean else "What was selected is not clean."
         return f"{said} {state}"
     if qualification.verdict is Verdict.LAB_QUALIFIED and qualification.basis is not Verdict.QUALIFIED:
         return f"Not decided: this was a lab profile, and it came to {VERDICTS[qualification.basis].word} only."
     return said
+
+
+def _blocks(finding: Finding) -> bool:
+    """Whether the finding would keep the node out if everything had been attempted."""
+    return finding.is_open and finding.severity is not Severity.MINOR and finding.kind not in NOT_ATTEMPTED
 
 
 def tone(qualification: Qualification) -> str:

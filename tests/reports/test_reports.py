@@ -186,7 +186,7 @@ def test_long_lists_are_cut_on_the_terminal_and_whole_in_the_report():
     keys = [f"libvirt:hvqual.cpu.case{number}:none" for number in range(30)]
     found = make.judged(make.record(cases=keys, attempts=()))
     short = "\n".join(line.text for line in plain.lines(found))
-    assert "... and 10 more" in short
+    assert "libvirt:hvqual.cpu.case0:none, and 29 others alike" in short
     assert "... and 12 more" in short, "the components count as well"
     assert all(key in plain.render(found) for key in keys)
 
@@ -195,6 +195,13 @@ def test_long_lists_are_cut_on_the_terminal_and_whole_in_the_report():
 def test_the_same_input_gives_the_same_bytes(run):
     for render in REPORTS.values():
         assert render(RUNS[run]()) == render(RUNS[run]())
+
+
+def test_incomplete_and_bad_is_a_no():
+    head = "\n".join(line.text for line in plain.lines(RUNS["tainted"]()))
+    assert "May the node join? No." in head
+    head = "\n".join(line.text for line in plain.lines(RUNS["unknown"]()))
+    assert "May the node join? Not yet." in head
 
 
 def test_half_a_report_is_never_seen(tmp_path):

@@ -174,7 +174,6 @@ def ended(job_id: str, state: Mapping[str, Any]) -> None:
 
 def settle(watched: Watched) -> None:
     """End what the tests of a finished job left running and take the results that no event told."""
-    watched.settled = True
     job = watched.job
     watched.guarded(lambda: watched.failures.extend(watched.watchdog.stop()), "Ending what tests left running")
     if watched.watchdog.failure:
@@ -196,11 +195,11 @@ def after(job: Any) -> None:
         return
     if watched.settled:
         return
-    if job.unique_id in _BROKEN:
-        watched.failures.append(_BROKEN[job.unique_id])
-    settle(watched)
+    watched.settled = True
     status = CRASHED
     try:
+        watched.failures.extend(broken(job))
+        settle(watched)
         status = watched.conclude(watched)
     except Exception as error:  # noqa: BLE001 - nothing that went wrong with judging may end in 0
         LOG_UI.error("avocado-hvqual: this job could not be judged: %s", _told(error))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from avocado_hvqual import wait
-from avocado_hvqual.campaign import journal
+from avocado_hvqual.campaign import journal, processes
 from tests import scratch_vt
 
 pytestmark = [
@@ -105,7 +105,8 @@ sys.exit(main())
     assert "INTERRUPT 1" in done.stdout, done.stdout + done.stderr
     assert "PASS 1" in done.stdout
     (pid,) = (int(path.read_text()) for path in home.results().glob("test-results/*/pid"))
-    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    left = processes.look(pid)
+    assert left is None or not left.alive
 
 
 INJECT = """
@@ -152,7 +153,7 @@ def test_nothing_that_breaks_in_a_hook_ends_in_zero(home: scratch_vt.Scratch, pl
 
 HALF = """
 import os, sys
-from avocado_hvqual.campaign import journal
+from avocado_hvqual.campaign import journal, processes
 whole = os.write
 def half(descriptor, data):
     if b'"kind":"KIND"' in data:
@@ -201,7 +202,8 @@ def test_an_interrupted_job_is_not_zero_and_leaves_no_test_running(
     done = interrupted(home, number, lambda: bool(pids()))
     assert done.returncode == status, done.stdout
     assert verdict(home)["attempted"] == 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids())
+    left = [processes.look(pid) for pid in pids()]
+    assert not [process for process in left if process is not None and process.alive]
 
 
 def test_a_kernel_log_line_during_a_case_is_its_finding(home: scratch_vt.Scratch) -> None:
@@ -222,7 +224,14 @@ def test_a_leaf_that_is_not_defined_well_ends_the_job_before_its_first_test(home
 
 def test_dead_libvirtd_ends_the_job_with_the_command_that_mends_it(home: scratch_vt.Scratch) -> None:
     done = run(
-        home, "pass", extra=("--vt-extra-params", "vm_type=libvirt", "connect_uri=qemu+unix:///system?socket=/nowhere")
+        home,
+        "pass",
+        extra=(
+            "--vt-extra-params",
+            "vm_type=libvirt",
+            "--vt-extra-params",
+            "connect_uri=qemu+unix:///system?socket=/nowhere",
+        ),
     )
     assert done.returncode == 2
     assert "libvirtd does not answer" in done.stdout + done.stderr

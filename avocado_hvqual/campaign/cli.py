@@ -163,7 +163,7 @@ class _Prepared(NamedTuple):
 
 def _run(args: argparse.Namespace) -> int:
     profile = profiles.load(args.profile)
-    accept = tuple(_words(args.accept or [])) or profile.accept
+    accept = tuple(_words(args.accept)) if args.accept else profile.accept
     exit_codes.parse_accept(accept)
     if args.lab:
         _enter_lab(args)

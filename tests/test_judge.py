@@ -49,6 +49,8 @@ def test_a_healthy_campaign_is_qualified_and_clean():
         ({"trace": trace(values=("2.5",))}, "criterion-unknown"),
         ({"trace": trace(observations=(make.seen(2.5, unit="ms"),))}, "criterion-unknown"),
         ({"trace": trace(status="error")}, "error"),
+        ({"status": "FAIL", "trace": trace(status=None)}, "error"),
+        ({"status": "FAIL", "trace": None}, "error"),
         ({"trace": trace(status="cancel")}, "error"),
         ({"damage": "job/1/observations.jsonl:4: seq is 9, expected 3"}, "tampered-journal"),
     ],
@@ -89,6 +91,11 @@ def test_without_a_required_table_nobody_is_qualified():
 
 def test_nothing_planned_and_nothing_required_is_incomplete():
     assert judged(record(cases=[], attempts=(), required=())).verdict is Verdict.INCOMPLETE
+
+
+def test_an_empty_selection_is_not_clean():
+    found = judged(record(cases=[], attempts=(), header=make.header(selection=True)))
+    assert (found.verdict, found.basis, found.clean) == (Verdict.SELECTION, Verdict.INCOMPLETE, False)
 
 
 def test_an_observation_that_only_the_table_asks_for_is_owed():

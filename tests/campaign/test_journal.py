@@ -13,6 +13,7 @@ import pytest
 from avocado_hvqual import journal_kinds
 from avocado_hvqual.campaign.journal import FILE, TORN, Journal, read
 from avocado_hvqual.errors import JournalError
+from avocado_hvqual.journal_reading import canonical, digest
 from tests.strategies import planned, row
 
 HEADER = {
@@ -108,6 +109,15 @@ def test_a_change_is_named_by_its_line_and_nothing_after_it_believed(folder, cha
     place = 5 if change is double else 4
     assert reading.damage[0].startswith(f"journal.jsonl:{place}:")
     assert len(reading.lines) == place - 1
+
+
+def test_a_line_that_was_forged_with_its_hash_breaks_the_next_one(folder):
+    def forge(lines):
+        line = json.loads(lines[3])
+        line["data"]["message"] = "all is well"
+        lines[3] = canonical({**line, "hash": digest(line)}) + "\n"
+
+    assert rewritten(folder, forge).damage[0].startswith("journal.jsonl:5: it does not follow")
 
 
 def test_every_single_flipped_byte_is_noticed(folder):

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run a command while a fault is seeded: a lying virsh first on its PATH, or an act when a step of a test begins."""
+"""Run a command while a fault is seeded: a virsh that lies, or an act when a step of a test begins."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
 import threading
@@ -76,19 +75,47 @@ def _steps(path: Path) -> set[str]:
     return found
 
 
-def environment(fault: Fault, folder: Path) -> dict[str, str]:
-    """Return the environment of a command under *fault*, with a lying virsh in *folder* where the fault is a lie."""
+def liar(folder: Path) -> Path:
+    """
+    Put a lying virsh and a copy of the honest one into *folder* and return the path of the virsh that must be covered.
+
+    It is covered by a bind mount and not by PATH: avocado 113's find_command searches the folders of PATH in the order of a set.
+    """
     real = shutil.which("virsh")
     if not real:
         message = "There is no virsh on the PATH; install libvirt-clients."
         raise HvqualError(message)
-    changed = {**os.environ, "HVQUAL_REAL_VIRSH": real}
-    if fault.lie:
-        liar = folder / "virsh"
-        liar.write_text(LIAR, encoding="utf-8")
-        liar.chmod(liar.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-        changed.update(PATH=f"{folder}:{os.environ['PATH']}", HVQUAL_LIE=fault.lie, HVQUAL_LIE_DELAY=str(fault.delay))
-    return changed
+    shutil.copy2(real, folder / "virsh.honest")
+    lying = folder / "virsh"
+    lying.write_text(LIAR, encoding="utf-8")
+    lying.chmod(0o755)
+    return Path(real).resolve()
+
+
+def wrapped(fault: Fault, command: list[str], folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return *command* and its environment so that it meets the fault's lie, if it has one."""
+    if not fault.lie:
+        return command, dict(os.environ)
+    covered = liar(folder)
+    cover = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    private = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        cover,
+        "sh",
+        str(folder / "virsh"),
+        str(covered),
+    ]
+    told = {
+        "HVQUAL_LIE": fault.lie,
+        "HVQUAL_LIE_DELAY": str(fault.delay),
+        "HVQUAL_REAL_VIRSH": str(folder / "virsh.honest"),
+    }
+    return [*private, *command], {**os.environ, **told}
 
 
 def run_under(fault: Fault, command: list[str], results: Path) -> int:
@@ -101,7 +128,8 @@ def run_under(fault: Fault, command: list[str], results: Path) -> int:
         follower = Follower(fault, results) if fault.act else None
         if follower:
             follower.start()
-        status = subprocess.run(command, env=environment(fault, Path(folder)), check=False).returncode
+        private, environment = wrapped(fault, command, Path(folder))
+        status = subprocess.run(private, env=environment, check=False).returncode
         if follower:
             follower.stopped.set()
             follower.join(30)

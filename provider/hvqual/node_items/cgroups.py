@@ -15,6 +15,8 @@ IGNORED: dict[str, str] = {
     r"system\.slice/.*\.(mount|swap|socket)(/.*)?": "units: told by items 'mounts' and 'sockets'",
     r"init\.scope(/.*)?": "systemd's own",
 }
+# libvirt 9.0 makes its partition with the first guest and never removes it; what stands below it is told.
+PARTITIONS = frozenset({"machine", "machine.slice"})
 _IGNORED = re.compile("(?:" + "|".join(IGNORED) + ")$")
 # A guest's own scope holds its number in this run of libvirtd.
 _MACHINE = re.compile(r"qemu(-|\\x2d)\d+(?=-|\\x2d)")
@@ -33,7 +35,7 @@ def cgroups(source: Source) -> list[str]:
         for folder, folders, files in os.walk(top):
             path = os.path.relpath(folder, top)
             folders[:] = [name for name in folders if not _IGNORED.match(name if path == "." else f"{path}/{name}")]
-            if path != ".":
+            if path != "." and path not in PARTITIONS:
                 lines.append(_group(folder, label, path, set(files)))
     return lines or ["none = no control groups are mounted"]
 

@@ -20,10 +20,12 @@ _LISTEN, _UNCONNECTED = "0A", "07"
 _ACCEPTS = 0x10000
 _EPHEMERAL = (32768, 60999)
 _UNIX_PATH = 7
+# ICMP and ICMPv6: whoever pings holds one for a moment; dnsmasq does before it gives an address (seen with 2.90).
+_PINGS = {("raw", 1), ("raw6", 58)}
 
 
 def sockets(source: Source) -> list[str]:
-    """Listening TCP and UNIX sockets, bound UDP and raw sockets; not UDP on ephemeral ports: those are clients, which come and go."""
+    """Listening TCP and UNIX sockets, bound UDP and raw sockets; not UDP on ephemeral ports or pings: those are clients."""
     lines = []
     low, high = _ephemeral(source)
     for name, state in (
@@ -36,7 +38,8 @@ def sockets(source: Source) -> list[str]:
     ):
         for fields in _table(source, name):
             address, port = _endpoint(fields[1])
-            if (not state or fields[3] == state) and not (name.startswith("udp") and low <= port <= high):
+            client = (name.startswith("udp") and low <= port <= high) or (name, port) in _PINGS
+            if (not state or fields[3] == state) and not client:
                 lines.append(f"{name} {address}:{port}")
     return lines + _unix(source)
 

@@ -125,7 +125,7 @@ class Campaign:
         for failure in ended.failures:
             self.failures.append(failure)
             journal.append("problem", {"message": failure, "where": f"job of the phase {phase.value}"})
-        self.interrupted = self.interrupted or bool(ended.interrupted)
+        self.interrupted = self.interrupted or ended.interrupted
 
     def _gate(self, phase: Phase, following: Phase, journal: Journal) -> bool:
         """Return whether the campaign goes on; what the gate says stands in the journal either way."""

@@ -39,7 +39,7 @@ class PhaseOutcome:
     """How the job of a phase ended."""
 
     exitcode: int
-    interrupted: str
+    interrupted: bool
     failures: list[str]
     events: JobEvents
 
@@ -111,7 +111,8 @@ def run_phase(phase: Phase, cases: Sequence[Ready], around: Surroundings) -> Pha
         finally:
             hook.settle(watched)
             hook.detach(job)
+    # The reason of a Ctrl-C is an empty text (avocado 113): only None says that nothing interrupted the job.
     failures = [*watched.failures, *hook.broken(job)]
     if exitcode & ~AVOCADO_EXPECTED:
         failures.append(f"The avocado job of the phase {phase.value} broke (status {exitcode}); see '{job.logfile}'.")
-    return PhaseOutcome(exitcode, job.interrupted_reason or "", failures, events)
+    return PhaseOutcome(exitcode, job.interrupted_reason is not None, failures, events)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 from typing import Optional
 
 from avocado_hvqual import observations
+from avocado_hvqual.campaign.folder import home, host_id
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import JournalError
 from avocado_hvqual.health import events, identity, watcher
@@ -19,9 +20,20 @@ def own_cgroups() -> tuple[str, ...]:
     """
     Return the cgroup paths of this node as the kernel log names them; empty where the whole machine is the node.
 
-    In the lab both hosts and the machine share one kernel log; the lab says in HVQUAL_CGROUP where this host lives.
+    In the lab both hosts and the machine share one kernel log; the host's own configuration says in which cgroups it lives.
+    Where that cannot be read every line counts: better a finding too many than one too few.
     """
-    return tuple(os.environ.get("HVQUAL_CGROUP", "").split())
+    if host_id() == "local":
+        return ()
+    try:
+        text = (home() / "lab" / host_id() / "config.json").read_text(encoding="utf-8")
+        config = json.loads(text)
+        mounts = sorted((str(one["mount"]) for one in config["hierarchies"]), key=len, reverse=True)
+        folders = [str(folder) for folder in config["cgroup_folders"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    paths = {folder[len(mount) :] for folder in folders for mount in mounts if folder.startswith(f"{mount}/")}
+    return tuple(sorted(paths))
 
 
 def owed_by(case: str, folder: Optional[Path]) -> Optional[events.Owed]:

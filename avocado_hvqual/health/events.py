@@ -67,13 +67,23 @@ class Owed:
 
 
 def _foreign_pids(records: list[Record], own_cgroups: tuple[str, ...]) -> set[str]:
-    """Return the pids of OOM victims that the log places in a cgroup outside ours."""
+    """
+    Return the pids of OOM victims that the log places in a cgroup outside ours.
+
+    When the whole machine ran out of memory (``global_oom``) it is ours wherever the victim lived.
+    """
     foreign = set()
     for record in records:
         found, pid = CGROUP.search(record.text), OOM_PID.search(record.text)
-        if found and pid and own_cgroups and not any(found.group(1).startswith(own) for own in own_cgroups):
+        if not (found and pid and own_cgroups) or "global_oom" in record.text:
+            continue
+        if not any(_below(found.group(1), own) for own in own_cgroups):
             foreign.add(pid.group(1) or pid.group(2))
     return foreign
+
+
+def _below(path: str, own: str) -> bool:
+    return path == own or path.startswith(f"{own.rstrip('/')}/")
 
 
 def _group(events: list[Event]) -> list[Event]:

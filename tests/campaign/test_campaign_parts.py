@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import io
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from avocado_hvqual import wait
-from avocado_hvqual.campaign import cleaning, cli, folder, gate, processes, scratch
+from avocado_hvqual.campaign import cleaning, cli, folder, gate, host_watch, processes, scratch
 from avocado_hvqual.campaign.durations import DEFAULT_SECONDS, Durations
 from avocado_hvqual.campaign.journal import Journal, read
 from avocado_hvqual.campaign.progress import Progress, clock
@@ -278,3 +279,16 @@ def test_wrong_words_are_one_sentence(words: tuple[str, ...], said: str) -> None
 def test_a_profile_is_needed_to_run() -> None:
     with pytest.raises(SystemExit):
         parsed("run")
+
+
+def test_in_the_lab_the_hosts_own_cgroups_are_known(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host_watch.own_cgroups() == ()
+    monkeypatch.setenv("HVQUAL_HOST_ID", "hv-a")
+    assert host_watch.own_cgroups() == (), "where it cannot be read every line counts"
+    config = {
+        "hierarchies": [{"mount": "/sys/fs/cgroup/memory"}, {"mount": "/sys/fs/cgroup/cpu"}],
+        "cgroup_folders": ["/sys/fs/cgroup/memory/lab/hv-a", "/sys/fs/cgroup/cpu/lab/hv-a"],
+    }
+    (home / "lab" / "hv-a").mkdir(parents=True)
+    (home / "lab" / "hv-a" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert host_watch.own_cgroups() == ("/lab/hv-a",)

@@ -274,3 +274,12 @@ def test_a_reboot_and_another_libvirtd_are_noticed() -> None:
     ):
         assert identity.changes(before, after)[0][0] == "libvirtd-restart"
     assert identity.now().boot_id
+
+
+def test_a_cgroup_with_a_longer_name_is_another_one_and_a_global_oom_is_ours() -> None:
+    line = "oom-kill:constraint=CONSTRAINT_MEMCG,oom_memcg=/lab/hv-a2,task_memcg=/lab/hv-a2,task=dd,pid=77,uid=0"
+    assert events.read(log(line), own_cgroups=("/lab/hv-a",)).state == "clean"
+    everywhere = (
+        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,global_oom,task_memcg=/x,task=dd,pid=7,uid=0"
+    )
+    assert events.read(log(everywhere), own_cgroups=("/lab/hv-a",)).state == "bad"

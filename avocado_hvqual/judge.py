@@ -62,6 +62,10 @@ class _Amount(NamedTuple):
     gates: tuple[GateAnswer, ...]
 
 
+COMPONENT_PROBE = "component "
+"""A test's probe so named says whether a component took part: under TCG no guest runs through KVM."""
+
+
 def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.date) -> Qualification:
     """Return the verdict on a campaign with all its reasons."""
     it = _judged(campaign, policy, ledger, today)
@@ -213,10 +217,21 @@ def _not_covered(cases: Sequence[JudgedCase], missing: Missing, policy: Policy) 
             )
     for row, place in missing:
         yield NotCovered(f"{row.vt_type or 'any'}:{row.id}:{place}", "Required, and the campaign has no case for it.")
-    exercised = {component for case in cases if case.attempted for component in case.planned.components}
+    exercised = {component for case in cases if case.attempted for component in _exercised(case)}
     for component in policy.components:
         if component not in exercised:
             yield NotCovered(f"component {component}", "No attempted case exercises it.")
+
+
+def _exercised(case: JudgedCase) -> set[str]:
+    """Return the components that the case went through: those it names, less those of which its probe says "not here"."""
+    absent = {
+        probe.name[len(COMPONENT_PROBE) :]
+        for tried in case.tried
+        for probe in (tried.attempt.trace.capabilities if tried.attempt.trace else ())
+        if probe.name.startswith(COMPONENT_PROBE) and not probe.ok
+    }
+    return set(case.planned.components) - absent
 
 
 def _scale(cases: Sequence[JudgedCase]) -> dict[str, dict[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,36 @@ def rows_of(cases: Iterable[PlannedCase]) -> list[RequiredRow]:
     return sorted(rows, key=lambda row: (list(Phase).index(row.phase), row.id, row.vt_type, row.configurations))
 
 
-def text(cases: Iterable[PlannedCase]) -> str:
-    """Return the text of the lock file for these cases: one line a row, so that a review sees what is lost."""
-    return HEADER + "".join(f"  - {json.dumps(row.to_json())}\n" for row in rows_of(cases))
+def is_open(row: RequiredRow) -> bool:
+    """Return whether the row stands for a use case of the requirement that has no case yet: it owes nothing, so nothing can pass it."""
+    return not row.observations
+
+
+def unanswered(rows: Iterable[RequiredRow], cases: Iterable[PlannedCase]) -> list[RequiredRow]:
+    """Return the rows narrowed to what no case answers: they stay required until somebody takes their line out by hand."""
+    known = [case.key for case in cases]
+    left = []
+    for row in rows:
+        places = tuple(place for place in row.configurations if not _has_case(row, place, known))
+        if places:
+            left.append(replace(row, configurations=places))
+    return left
+
+
+def _has_case(row: RequiredRow, place: str, known: Iterable[CaseKey]) -> bool:
+    return any(row.answered_by(key) and key.place == place for key in known)
+
+
+def text(cases: Iterable[PlannedCase], before: Iterable[RequiredRow] = ()) -> str:
+    """
+    Return the text of the lock file: one line a row, so that a review sees what is lost.
+
+    The rows of the lock *before* that no case answers stay: a deleted cfg does not make a node need less.
+    """
+    cases = list(cases)
+    rows = rows_of(cases) + unanswered(before, cases)
+    order = sorted(rows, key=lambda row: (list(Phase).index(row.phase), row.id, row.vt_type, row.configurations))
+    return HEADER + "".join(f"  - {json.dumps(row.to_json())}\n" for row in order)
 
 
 def read(path: Path = LOCK) -> list[RequiredRow]:
@@ -81,7 +109,8 @@ def _row(fields: Any, where: str, seen: set[CaseKey]) -> RequiredRow:
     except (KeyError, TypeError, ValueError) as error:
         message = f"{where}: the row is malformed ({error!r}); write the lock anew with 'avocado hvqual plan --lock'."
         raise DefinitionError(message) from error
-    if not asked or not row.observations or seen & set(asked):
+    half_open = not row.observations and (row.components or row.vt_type)
+    if not asked or half_open or seen & set(asked):
         message = f"{where}: the row of '{row.id}' asks for nothing, owes nothing or is there twice."
         raise DefinitionError(message)
     seen.update(asked)
@@ -90,9 +119,16 @@ def _row(fields: Any, where: str, seen: set[CaseKey]) -> RequiredRow:
 
 def differences(cases: Iterable[PlannedCase], rows: Iterable[RequiredRow]) -> list[str]:
     """Return a sentence for each case key that the cfgs and the lock do not agree about."""
+    cases, rows = list(cases), list(rows)
     have = {key: row for row in rows_of(cases) for key in keys(row)}
-    want = {key: row for row in rows for key in keys(row)}
-    said = [f"'{key}' is required but no case answers it." for key in sorted(want.keys() - have.keys())]
+    want = {key: row for row in rows if not is_open(row) for key in keys(row)}
+    still_open = unanswered(filter(is_open, rows), cases)
+    said = [
+        f"'{row.id}' has a case now, but the lock still has it open."
+        for row in filter(is_open, rows)
+        if row not in still_open
+    ]
+    said += [f"'{key}' is required but no case answers it." for key in sorted(want.keys() - have.keys())]
     said += [f"'{key}' is a case but not in the lock." for key in sorted(have.keys() - want.keys())]
     for key in sorted(want.keys() & have.keys()):
         for name in ("phase", "components", "observations"):

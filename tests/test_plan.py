@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from avocado_hvqual import plan, profiles, required
 from avocado_hvqual.errors import DefinitionError, PlanError
-from avocado_hvqual.model.case import CaseKey, Impact, Phase
+from avocado_hvqual.model.case import CaseKey, Impact, Phase, RequiredRow
 from avocado_hvqual.model.plan import PlannedCase
 
 
@@ -250,6 +251,25 @@ def test_a_doubled_row_of_the_lock_is_refused(tmp_path: Path) -> None:
     path.write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
     with pytest.raises(DefinitionError, match="twice"):
         required.read(path)
+
+
+def test_a_row_that_no_case_answers_stays_in_the_lock() -> None:
+    """A deleted cfg does not make a node need less; a use case that gets its first case is no longer open."""
+    planned = [entry.planned for entry in catalog().values()]
+    table = required.rows_of(planned)
+    without = [one for one in planned if one.key != planned[0].key]
+    kept = yaml.safe_load(required.text(without, table))["required"]
+    assert planned[0].key.hv_id in {row["id"] for row in kept}
+    open_row = RequiredRow(planned[0].key.hv_id, (planned[0].key.place, "patterns"), (), (), planned[0].phase)
+    assert required.unanswered([open_row], planned)[0].configurations == ("patterns",)
+    assert "has a case now" in required.differences(planned, [*table, open_row])[0]
+
+
+def test_the_lock_holds_every_use_case_of_the_requirement() -> None:
+    """173 ids, of which the judge itself answers the 8 of the gates; an id that nobody built yet is open, not absent."""
+    ids = {row.id for row in required.read()}
+    assert len(ids) == 173 - 8
+    assert not [one for one in ids if one.startswith("hvqual.gate.")]
 
 
 def test_the_shipped_lock_is_readable() -> None:

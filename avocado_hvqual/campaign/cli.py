@@ -105,7 +105,7 @@ def _lock(*, write: bool) -> int:
         if not cases:
             message = "There is no case at all, so no lock is written. Try 'avocado hvqual register'."
             raise PlanError(message)
-        text = required.text(cases)
+        text = required.text(cases, required.read())
         required.LOCK.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{len(cases)} cases are required now; review '{required.LOCK}' before it is committed.\n")
         return 0

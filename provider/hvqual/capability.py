@@ -34,6 +34,7 @@ def accelerator_of(qemu: str, record: Record) -> str:
     probe = _probed(qemu)
     for name, answer in (("kvm", probe.kvm), ("tcg", probe.tcg)):
         record.capability(f"accelerator {name}", answer.reason, ok=answer.ok)
+    record.capability("component kvm", f"guests run under {probe.accelerator}", ok=probe.accelerator == "kvm")
     if probe.accelerator == "none":
         message = f"'{qemu}' boots no guest code, neither by KVM ({probe.kvm.reason}) nor by TCG ({probe.tcg.reason})."
         raise TestError(message)

@@ -109,6 +109,7 @@ def _node_unchanged(it: Case[Any]) -> Iterator[None]:
         it.record.problem("node-tainted", message)
         raise TestError(message)
     before = node_state.capture()
+    _seen(it, before)
     it.record.append("node_state", when="before", digest=before.digest)
     try:
         yield
@@ -124,11 +125,22 @@ def _node_unchanged(it: Case[Any]) -> Iterator[None]:
 def _compare(it: Case[Any], before: node_state.NodeState) -> list[str]:
     """Record the node's state now and what differs from *before*; every difference is a leftover problem."""
     after = node_state.capture()
+    _seen(it, after)
     left = list(node_state.diff(before, after))
     it.record.append("node_state", when="after", digest=after.digest, differences=left)
     if left:
         it.record.problem("leftover", f"The case left the node changed: {'; '.join(left)}")
     return left
+
+
+def _seen(it: Case[Any], state: node_state.NodeState) -> None:
+    """TestError when a part of the node could not be looked at: two states that are both unknown are equal and prove nothing."""
+    if state.unreachable:
+        message = (
+            f"The node's state cannot be told: {'; '.join(map(str, state.unreachable))}. Mend what does not answer."
+        )
+        it.record.problem("health-unknown", message)
+        raise TestError(message)
 
 
 @contextmanager

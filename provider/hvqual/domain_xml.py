@@ -49,14 +49,7 @@ def kernel_cmdline(image: Image, spec: Spec, place: Place) -> str:
 
 def domain_xml(spec: Spec, image: Image, place: Place) -> str:
     """Return the XML with which the domain of *spec* is defined."""
-    kind = "kvm" if place.accelerator == "kvm" else "qemu"
-    cpu = (
-        "<cpu mode='host-model'/>"
-        if kind == "kvm"
-        else f"<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>{TCG_MODEL}</model></cpu>"
-    )
-    ports = "<controller type='pci' model='pcie-root-port'/>" * ROOT_PORTS
-    return f"""<domain type='{kind}'>
+    return f"""<domain type='{"kvm" if place.accelerator == "kvm" else "qemu"}'>
   <name>{escape(spec.name)}</name>
   <uuid>{spec.uuid}</uuid>
   <metadata>{marks.owner_element(place.owner, os.getpid())}</metadata>
@@ -70,11 +63,30 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
     <cmdline>{escape(kernel_cmdline(image, spec, place))}</cmdline>
   </os>
   <features><acpi/><apic/></features>
-  {cpu}
+  {_cpu(spec, place)}
   <clock offset='utc'/>
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
   <devices>
     <emulator>{escape(place.emulator)}</emulator>
+{_devices(spec, place)}
+  </devices>
+</domain>
+"""
+
+
+def _cpu(spec: Spec, place: Place) -> str:
+    """Return the CPU: the host's own under KVM; one socket, as a second one makes Linux distrust the guest's TSC."""
+    topology = f"<topology sockets='1' dies='1' cores='{spec.vcpus}' threads='1'/>"
+    if place.accelerator == "kvm":
+        return f"<cpu mode='host-model'>{topology}</cpu>"
+    model = f"<model fallback='forbid'>{TCG_MODEL}</model>"
+    return f"<cpu mode='custom' match='exact' check='none'>{model}{topology}</cpu>"
+
+
+def _devices(spec: Spec, place: Place) -> str:
+    """Return the devices beside the emulator: root ports for hotplug, disk, network, console, agent, witness, balloon, rng."""
+    ports = "<controller type='pci' model='pcie-root-port'/>" * ROOT_PORTS
+    return f"""\
     <controller type='pci' model='pcie-root'/>{ports}
     <controller type='usb' model='none'/>
     <controller type='virtio-serial'/>
@@ -91,7 +103,4 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
       <source mode='bind' path={quoteattr(place.heartbeat)}/><target type='virtio' name='{PORT_NAME}'/>
     </channel>
     <memballoon model='virtio'/>
-    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
-  </devices>
-</domain>
-"""
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"""

@@ -27,7 +27,11 @@ class Image:
 
 
 def load(home: str, name: str) -> Image:
-    """Return the image *name* below *home* (empty: our own home); TestError with the command that builds it when it is not there or not whole."""
+    """
+    Return the image *name* below *home* (empty: our own home).
+
+    TestError with the command that builds it when it is not there or not whole.
+    """
     folder = (Path(home) if home else marks.home() / "images") / name
     mend = f"Build it with: avocado hvqual image build {name}"
     try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import shlex
 import socket
 import struct
@@ -27,6 +28,8 @@ from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
 SIOCGIFADDR = 0x8915
+# Devices that avocado-vt 113 gives a guest by default and that these guests have not.
+NOTHING_ELSE = {"cdroms": "", "display": "none", "vga": "none", "usbs": "", "usb_devices": ""}
 SETTLE = 10.0
 
 
@@ -60,7 +63,7 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
             params = _params(case, guest)
             guest.join(case.env.create_vm("qemu", None, spec.name, params, case.test.bindir), observer, case.record)
             stack.callback(case.env.unregister_vm, spec.name)
-            stack.enter_context(temporary_process(f"-name {spec.name}", lambda name=spec.name: _pids(name)))
+            stack.enter_context(temporary_process(f"-name {spec.name}", functools.partial(_pids, spec.name)))
             stack.callback(_off, guest)
             guests.append(guest)
         yield QemuStand(guests, case)
@@ -132,17 +135,10 @@ def _params(case: Case[Any], guest: Guest) -> Any:
     """Return the parameters from which avocado-vt makes the QEMU command line of the guest."""
     spec, place, image = guest.spec, guest.place, guest.image
     params = case.params.copy()
-    tcg = place.accelerator == "tcg"
+    params.update(NOTHING_ELSE)
+    params.update(_machine(case, guest))
     params.update(
         {
-            "qemu_binary": _wrapper(case, place.emulator),
-            "vm_accelerator": place.accelerator,
-            "enable_kvm": "no" if tcg else "yes",
-            "auto_cpu_model": "no",
-            "cpu_model": TCG_MODEL if tcg else "host",
-            "smp": str(spec.vcpus),
-            "vcpu_maxcpus": str(spec.vcpus),
-            "mem": str(spec.memory_kib // 1024),
             "kernel": str(image.kernel),
             "initrd": str(image.initrd),
             "kernel_params": kernel_cmdline(image, spec, place),
@@ -151,14 +147,9 @@ def _params(case: Case[Any], guest: Guest) -> Any:
             "image_format": "raw",
             "drive_format": "virtio",
             "drive_cache": "none",
-            "cdroms": "",
             "nics": "nic1",
             "nic_model": "virtio",
             "mac_nic1": spec.mac,
-            "display": "none",
-            "vga": "none",
-            "usbs": "",
-            "usb_devices": "",
             "shell_prompt": image.prompt,
             "extra_params": (
                 f"-device virtio-serial-pci,id=hvserial -chardev socket,id=hvhb,path={place.heartbeat},server=on,wait=off "
@@ -167,6 +158,24 @@ def _params(case: Case[Any], guest: Guest) -> Any:
         },
     )
     return params
+
+
+def _machine(case: Case[Any], guest: Guest) -> dict[str, str]:
+    """Return the parameters of the machine itself: emulator, accelerator, CPUs in one socket, memory."""
+    spec, tcg = guest.spec, guest.place.accelerator == "tcg"
+    return {
+        "qemu_binary": _wrapper(case, guest.place.emulator),
+        "vm_accelerator": guest.place.accelerator,
+        "enable_kvm": "no" if tcg else "yes",
+        "auto_cpu_model": "no",
+        "cpu_model": TCG_MODEL if tcg else "host",
+        "smp": str(spec.vcpus),
+        "vcpu_sockets": "1",
+        "vcpu_cores": str(spec.vcpus),
+        "vcpu_threads": "1",
+        "vcpu_maxcpus": str(spec.vcpus),
+        "mem": str(spec.memory_kib // 1024),
+    }
 
 
 def _wrapper(case: Case[Any], qemu: str) -> str:

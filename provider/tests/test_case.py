@@ -20,10 +20,10 @@ class Own:
 @pytest.fixture
 def node(monkeypatch, tmp_path):
     """A node whose state a test decides; nothing of this machine is looked at or marked."""
-    states = SimpleNamespace(now=["links: lo"])
+    states = SimpleNamespace(now=["links: lo"], unreachable=[])
     monkeypatch.setenv("AVOCADO_HVQUAL_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(case_module, "KMSG", tmp_path / "kmsg")
-    capture = lambda: SimpleNamespace(digest=str(states.now), lines=list(states.now))  # noqa: E731
+    capture = lambda: SimpleNamespace(digest=str(states.now), lines=list(states.now), unreachable=states.unreachable)  # noqa: E731
     diff = lambda one, two: [f"+{line}" for line in two.lines if line not in one.lines]  # noqa: E731
     monkeypatch.setattr(case_module, "node_state", SimpleNamespace(capture=capture, diff=diff, NodeState=object))
     return states
@@ -115,6 +115,13 @@ def test_a_leftover_does_not_hide_the_failure_before_it(node, tmp_path):
     with pytest.raises(TestFail, match="the product did wrong"):
         run(tmp_path, steps)
     assert "leftover" in [line.get("what") for line in lines(tmp_path)]
+
+
+def test_a_node_that_cannot_be_looked_at_is_no_pass(node, tmp_path):
+    """Two unknown states are equal; they prove nothing."""
+    node.unreachable.append("domains: libvirtd does not answer")
+    with pytest.raises(TestError, match="cannot be told: domains"):
+        run(tmp_path, lambda it: it.record.observe("guest_ready", 1.0, "s"))
 
 
 def test_a_tainted_node_is_not_touched(node, tmp_path):

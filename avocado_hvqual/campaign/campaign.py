@@ -84,6 +84,11 @@ class Campaign:
                     self._phases(journal, watch)
             except KeyboardInterrupt:
                 self.interrupted = True
+            except Exception as error:
+                self.stopped = True
+                line = {"message": f"{type(error).__name__}: {error}", "where": "campaign"}
+                self._guarded(lambda: journal.append("problem", line), "Noting what broke")
+                raise
             finally:
                 with _undisturbed():
                     self._guarded(lambda: self._close(journal, watch), "Closing the journal")

@@ -192,6 +192,22 @@ def test_a_tainted_node_refuses_to_start(home: scratch_vt.Scratch, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_campaign_that_breaks_in_the_middle_is_not_finished(home: scratch_vt.Scratch, tmp_path: Path) -> None:
+    seeded = """
+from avocado_hvqual.campaign import gate
+from avocado_hvqual.errors import DefinitionError
+def broken(*_):
+    raise DefinitionError("policy.yaml:1: seeded.")
+gate.evaluate = broken
+"""
+    output = tmp_path / "out"
+    done = home.python(seeded + DRIVER, *words(output, "pass", "cloud"))
+    assert done.returncode == exit_codes.USAGE
+    assert "policy.yaml:1: seeded." in done.stderr
+    assert last(output) == {"status": "stopped"}
+    assert [line.data["where"] for line in journal.read(output).lines if line.kind == "problem"] == ["campaign"]
+
+
 def test_a_disk_that_fills_up_is_no_success(home: scratch_vt.Scratch, tmp_path: Path) -> None:
     seeded = """
 from avocado_hvqual.campaign import journal

@@ -20,20 +20,20 @@ PREFIX = "hvq-tmp-"
 @contextmanager
 def folder() -> Iterator[Path]:
     """
-    Give child processes a temporary folder of their own for the block, and remove it afterwards.
+    Give this process and its children a temporary folder of their own for the block, and remove it afterwards.
 
     It does not lie below the campaign's folder: QEMU's monitor sockets lie in it, and the path of a unix socket has room for 107
-    bytes. This process's own temporary files stay where they were.
+    bytes.
     """
-    tempfile.gettempdir()
     path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=ROOT))
     me = processes.look(os.getpid())
     (path / MARKER).write_text(f"{os.getpid()} {me.start if me else 0}\n", encoding="ascii")
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(path)
+    before, own = os.environ.get("TMPDIR"), tempfile.tempdir
+    os.environ["TMPDIR"] = tempfile.tempdir = str(path)
     try:
         yield path
     finally:
+        tempfile.tempdir = own
         if before is None:
             os.environ.pop("TMPDIR", None)
         else:

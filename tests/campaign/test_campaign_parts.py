@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -226,11 +227,12 @@ def test_descendants_are_found_parents_first() -> None:
 def test_the_tests_temporary_folder_is_theirs_alone_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", "/somewhere")
     with scratch.folder() as path:
-        assert os.environ["TMPDIR"] == str(path)
+        assert os.environ["TMPDIR"] == str(path) == tempfile.gettempdir()
         assert len(str(path)) < 40, "a monitor socket below it has 107 bytes in all"
         assert scratch.remove_abandoned() == [] or path.exists()
     assert not path.exists()
     assert os.environ["TMPDIR"] == "/somewhere"
+    assert tempfile.gettempdir() != str(path)
 
 
 def test_only_temporary_folders_of_dead_campaigns_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,3 +294,9 @@ def test_in_the_lab_the_hosts_own_cgroups_are_known(home: Path, monkeypatch: pyt
     (home / "lab" / "hv-a").mkdir(parents=True)
     (home / "lab" / "hv-a" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert host_watch.own_cgroups() == ("/lab/hv-a",)
+
+
+def test_the_lab_without_root_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(HvqualError, match="root"):
+        cli.run(parsed("run", "--lab", "--profile", "smoke"))

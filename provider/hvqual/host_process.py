@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +65,3 @@ def cgroup_folders(name: str) -> list[Path]:
         for folder in folders
         if parts.search(folder)
     ]
-
-
-def started(pid: int) -> float:
-    """Return when the process was started, in monotonic seconds, exact to a clock tick (10 ms on Linux)."""
-    fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)

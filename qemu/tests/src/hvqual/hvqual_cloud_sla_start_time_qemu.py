@@ -20,7 +20,7 @@ class StartTime:
 
 def run(test, params, env):
     """
-    1. Start QEMU: from the start of its process to *guest ready*.
+    1. Start QEMU: from letting the guest's CPUs run to *guest ready*.
     2. Pull its power; as many times as the profile asks for.
     """
     with case(test, params, env, StartTime) as it, qemu_guests.described(it) as stand:

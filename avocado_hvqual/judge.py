@@ -81,7 +81,7 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
         not_covered=tuple(_not_covered(it.cases, it.missing, policy)),
         gates=amount.gates,
         reasons=tuple(_reasons(it.findings, amount.required, amount.attempted)),
-        next_steps=advice.next_steps(it.findings),
+        next_steps=advice.next_steps(it.findings, selection=header.selection, lab=header.lab),
         header=header,
         ended_wall=campaign.ended_wall,
         parameters=tuple(dict.fromkeys(campaign.parameters)),

@@ -44,8 +44,14 @@ ADVICE: dict[K, str] = {
 }
 
 
-def next_steps(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return what to do about the open findings, the most urgent first, each once."""
+PART = (
+    "Run a whole profile: a part run qualifies nothing (avocado hvqual run --profile production, on the node itself)."
+)
+LAB = "Run the production profile on the node itself: at lab scale nothing is said of its hardware."
+
+
+def next_steps(findings: Sequence[Finding], *, selection: bool = False, lab: bool = False) -> tuple[str, ...]:
+    """Return what to do about the open findings, the most urgent first, each once; then what would say more than this run."""
     kinds = {finding.kind for finding in findings if finding.is_open}
     steps = [sentence for kind, sentence in ADVICE.items() if kind in kinds]
     unexplained = any(
@@ -53,4 +59,6 @@ def next_steps(findings: Sequence[Finding]) -> tuple[str, ...]:
     )
     if unexplained:
         steps.append("Give each minor finding a fix target in the ledger: without one it counts against the node.")
+    if not steps and (selection or lab):
+        steps.append(PART if selection else LAB)
     return tuple(dict.fromkeys(steps))

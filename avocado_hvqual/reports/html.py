@@ -34,7 +34,9 @@ def _environment() -> jinja2.Environment:
         # Whatever a template prints is cleaned of what moves, turns or hides text, then escaped.
         finalize=lambda value: value if hasattr(value, "__html__") else words.safe(value),
     )
-    environment.filters.update(link=link, moment=words.moment, state=plain.state_of, remarks=plain.notes_of)
+    environment.filters.update(
+        link=link, moment=words.moment, state=plain.state_of, remarks=plain.notes_of, scales=plain.scales_of
+    )
     return environment
 
 

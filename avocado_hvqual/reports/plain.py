@@ -152,8 +152,17 @@ def _explained(qualification: Qualification) -> Iterator[Line]:
     for gate in qualification.gates:
         answer = words.ANSWERS[gate.answer]
         yield Line(f"  [{answer.symbol}] {gate.id}: {gate.sentence}", answer.tone)
-    for use_case, values in sorted(qualification.scale.items()):
-        yield Line(f"  scale of {use_case}: {', '.join(f'{name} {value}' for name, value in sorted(values.items()))}")
+    for name, value, use_cases in scales_of(qualification.scale):
+        yield Line(f"  scale: {name} {value} ({', '.join(use_cases)})")
     yield Line(
         f"  It comes to {qualification.basis.value}; judged by policy {qualification.policy} as of {qualification.today}."
     )
+
+
+def scales_of(scale: dict[str, dict[str, str]]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return (parameter, "used of full", the use cases run so), one row for each parameter and value."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for use_case, values in sorted(scale.items()):
+        for name, value in values.items():
+            groups.setdefault((name, value), []).append(use_case)
+    return [(name, value, tuple(use_cases)) for (name, value), use_cases in sorted(groups.items())]

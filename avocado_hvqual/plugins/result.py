@@ -53,7 +53,7 @@ class HvqualEvents(ResultEvents):
     name = "hvqual"
     description = "Journal of hvqual cases"
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any) -> None:  # noqa: ARG002 - avocado passes it by name
         self._ours: set[str] = set()
 
     def pre_tests(self, job: Any) -> None:

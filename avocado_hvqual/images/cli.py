@@ -45,8 +45,9 @@ def listed(where: Path) -> list[str]:
     for path in sorted((where / "images").glob("*/manifest.json")):
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            about = f"{manifest['kind']}, kernel {manifest.get('kernel_release', 'unknown')}, content {str(manifest.get('content', ''))[:12]}"
+            release, content = manifest.get("kernel_release", "unknown"), str(manifest.get("content", ""))[:12]
+            about = f"{manifest['kind']}, kernel {release}, content {content}"
         except (OSError, ValueError, KeyError) as error:
-            about = f"manifest cannot be read ({error}); build it again with 'avocado hvqual image build {path.parent.name}'"
+            about = f"manifest cannot be read ({error}); build it with 'avocado hvqual image build {path.parent.name}'"
         lines.append(f"{path.parent.name}: {about}, in {path.parent}")
     return lines or [f"no image below {where / 'images'}; build one with 'avocado hvqual image build micro'"]

@@ -31,10 +31,12 @@ def libraries(programs: Iterable[str]) -> list[str]:
     for program in programs:
         run = subprocess.run(["ldd", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if run.returncode != 0 and "not a dynamic executable" not in run.stdout + run.stderr:
-            raise ImageError(f"ldd failed for {program} with status {run.returncode}: {(run.stderr or run.stdout).strip()}")
+            msg = f"ldd failed for {program} with status {run.returncode}: {(run.stderr or run.stdout).strip()}"
+            raise ImageError(msg)
         found, missing = parse_ldd(run.stdout)
         if missing:
-            raise ImageError(f"{program} needs {', '.join(missing)}, not found; install its package again.")
+            msg = f"{program} needs {', '.join(missing)}, not found; install its package again."
+            raise ImageError(msg)
         needed.update(found)
     return sorted(needed)
 

@@ -40,7 +40,9 @@ def find(cache: Path) -> Kernel:
 def installed(root: Path = Path("/")) -> Kernel | None:
     """Return the newest suitable kernel of this machine that has its modules."""
     for flavour in _FLAVOURS:
-        for image in sorted((root / "boot").glob(f"vmlinuz-*{flavour}"), key=lambda path: _numbers(path.name), reverse=True):
+        for image in sorted(
+            (root / "boot").glob(f"vmlinuz-*{flavour}"), key=lambda path: _numbers(path.name), reverse=True
+        ):
             release = image.name[len("vmlinuz-") :]
             modules = root / "lib/modules" / release
             if (modules / "modules.dep").is_file():
@@ -61,11 +63,16 @@ def fetch(cache: Path) -> Kernel:
     """Download the distribution's kernel for virtual machines and unpack it into *cache*."""
     name = wanted_package()
     if name is None:
-        raise ImageError(f"None of {', '.join(_META_PACKAGES)} is known to apt; run 'apt-get update'.")
+        msg = f"None of {', '.join(_META_PACKAGES)} is known to apt; run 'apt-get update'."
+        raise ImageError(msg)
     folder = cache / f"{name}_{_candidate(name)}".replace(":", "%3a")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as work:
-        _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *_with_modules(name)], "download the kernel", Path(work))
+        _run(
+            ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *_with_modules(name)],
+            "download the kernel",
+            Path(work),
+        )
         tree = Path(work) / "tree"
         for package in sorted(Path(work).glob("*.deb")):
             _run(["dpkg-deb", "-x", str(package), str(tree)], "unpack the kernel", Path(work))
@@ -100,10 +107,13 @@ def _depends(package: str) -> list[str]:
 
 def _candidate(package: str) -> str:
     """Return the version that apt would fetch."""
-    run = subprocess.run(["apt-cache", "policy", package], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        ["apt-cache", "policy", package], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     found = re.search(r"^\s+Candidate: (\S+)", run.stdout, re.MULTILINE)
     if found is None or found.group(1) == "(none)":
-        raise ImageError(f"apt offers no version of {package}; run 'apt-get update'.")
+        msg = f"apt offers no version of {package}; run 'apt-get update'."
+        raise ImageError(msg)
     return found.group(1)
 
 
@@ -117,11 +127,13 @@ def _unpacked(folder: Path, *, need_index: bool = True) -> Kernel:
     """Return the kernel that lies unpacked in *folder*."""
     images = sorted((folder / "boot").glob("vmlinuz-*"))
     if not images:
-        raise ImageError(f"{folder} holds no boot/vmlinuz-*; remove it, so that it is fetched again.")
+        msg = f"{folder} holds no boot/vmlinuz-*; remove it, so that it is fetched again."
+        raise ImageError(msg)
     release = images[0].name[len("vmlinuz-") :]
     modules = _module_base(folder) / "lib/modules" / release
     if not modules.is_dir() or (need_index and not (modules / "modules.dep").is_file()):
-        raise ImageError(f"{modules} holds no modules of the kernel; remove {folder}, so that it is fetched again.")
+        msg = f"{modules} holds no modules of the kernel; remove {folder}, so that it is fetched again."
+        raise ImageError(msg)
     return Kernel(release, folder.name, images[0], modules)
 
 
@@ -134,12 +146,20 @@ def _run(line: list[str], purpose: str, folder: Path) -> None:
     """Run a program of the distribution; raise `ImageError` with its last words if it fails."""
     try:
         run = subprocess.run(
-            line, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT, check=False
+            line,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_DOWNLOAD_TIMEOUT,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ImageError(f"'{' '.join(line)}' (to {purpose}) did not end within {_DOWNLOAD_TIMEOUT:g} s.") from error
+        msg = f"'{' '.join(line)}' (to {purpose}) did not end within {_DOWNLOAD_TIMEOUT:g} s."
+        raise ImageError(msg) from error
     if run.returncode != 0:
-        raise ImageError(f"'{' '.join(line)}' (to {purpose}) failed with status {run.returncode}: {run.stderr.strip()[-300:]}")
+        msg = f"'{' '.join(line)}' (to {purpose}) failed with status {run.returncode}: {run.stderr.strip()[-300:]}"
+        raise ImageError(msg)
 
 
 def _numbers(name: str) -> list[int]:
@@ -179,7 +199,9 @@ def read_module(path: Path) -> bytes:
     if path.suffix == ".xz":
         return lzma.decompress(path.read_bytes())
     if path.suffix == ".zst":
-        return subprocess.run(["zstd", "-dcq", str(path)], stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
+        return subprocess.run(
+            ["zstd", "-dcq", str(path)], stdin=subprocess.DEVNULL, capture_output=True, check=True
+        ).stdout
     return path.read_bytes()
 
 

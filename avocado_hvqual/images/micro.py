@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The micro guest: the distribution's kernel and one initramfs of busybox, dropbear, bash and the guest agent. It boots in seconds without a disk.
+The micro guest: the distribution's kernel and one initramfs of busybox, dropbear, bash and the guest agent. Boots without a disk.
 
-What depends on the inputs alone is built once and kept by their digest; the password and the ssh host key of this state home are a second,
-small archive behind it.
+What depends on the inputs alone is built once and kept by their digest; the password and the ssh host key of this state home are a
+second, small archive behind it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from avocado_hvqual.errors import ImageError
-from avocado_hvqual.images import host_files, kernel as kernels, secret
+from avocado_hvqual.images import host_files, secret
+from avocado_hvqual.images import kernel as kernels
 from avocado_hvqual.images.initramfs import Archive
 from avocado_hvqual.images.kernel import Kernel
 from avocado_hvqual.lab.tools import find, require, require_root
@@ -41,13 +42,41 @@ PROGRAMS = {
     "dpkg-deb": "dpkg",
 }
 #: Programs of this machine in the guest, and where. coreutils' dd can make an open file non-blocking, busybox's cannot.
-_GUEST_PROGRAMS = {"bash": "usr/bin/bash", "dd": "usr/bin/dd", "dropbear": "usr/sbin/dropbear", "qemu-ga": "usr/sbin/qemu-ga"}
+_GUEST_PROGRAMS = {
+    "bash": "usr/bin/bash",
+    "dd": "usr/bin/dd",
+    "dropbear": "usr/sbin/dropbear",
+    "qemu-ga": "usr/sbin/qemu-ga",
+}
 #: Loaded at boot, in this order.
-_MODULES = (
-    "virtio_pci virtio_console virtio_net virtio_blk virtio_scsi sd_mod virtio_balloon virtio_rng virtio_mem qemu_fw_cfg button evdev"
-).split()
+_MODULES = [
+    "virtio_pci",
+    "virtio_console",
+    "virtio_net",
+    "virtio_blk",
+    "virtio_scsi",
+    "sd_mod",
+    "virtio_balloon",
+    "virtio_rng",
+    "virtio_mem",
+    "qemu_fw_cfg",
+    "button",
+    "evdev",
+]
 #: There for whoever loads them; those that this kernel lacks are left out.
-_MORE_MODULES = "bonding sr_mod ata_piix nvme pvpanic_pci vmw_vsock_virtio_transport virtiofs i6300esb e1000 e1000e loop".split()
+_MORE_MODULES = [
+    "bonding",
+    "sr_mod",
+    "ata_piix",
+    "nvme",
+    "pvpanic_pci",
+    "vmw_vsock_virtio_transport",
+    "virtiofs",
+    "i6300esb",
+    "e1000",
+    "e1000e",
+    "loop",
+]
 _CMDLINE = "console=ttyS0 no_timer_check memhp_default_state=online_movable mitigations=off panic=0 oops=panic"
 _PROMPT = r"^\[root@micro [^\]]*\]# $"
 _MIN_MEMORY_KIB = 160 * 1024
@@ -119,7 +148,7 @@ def assemble(folder: Path, cache: Path, kernel: Kernel, content: str) -> None:
 def _replace(folder: Path, work: Path) -> None:
     """Put the files of *work* into *folder*, the manifest last: running guests and open files keep what they have."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sorted(os.listdir(work), key=lambda name: name == "manifest.json"):
+    for name in sorted((path.name for path in work.iterdir()), key=lambda name: name == "manifest.json"):
         (work / name).replace(folder / name)
 
 
@@ -135,7 +164,19 @@ def _write_base(target: Path, kernel: Kernel) -> None:
 def base_archive(kernel: Kernel) -> Archive:
     """Return the initramfs without its secrets."""
     archive = Archive()
-    for folder in ("dev", "proc", "sys", "run", "mnt", "var/log", "usr/bin", "usr/sbin", "usr/lib64", "usr/lib", "etc/dropbear"):
+    for folder in (
+        "dev",
+        "proc",
+        "sys",
+        "run",
+        "mnt",
+        "var/log",
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib64",
+        "usr/lib",
+        "etc/dropbear",
+    ):
         archive.folder(folder)
     archive.folder("root", 0o700)
     archive.folder("tmp", 0o1777)
@@ -155,9 +196,12 @@ def _add_programs(archive: Archive) -> None:
     """Add busybox with a link for each of its applets, and the machine's programs with their libraries."""
     busybox = find("busybox") or ""
     if host_files.libraries([busybox]):
-        raise ImageError(f"{busybox} is not linked statically; install with 'apt-get install -y busybox-static'.")
+        msg = f"{busybox} is not linked statically; install with 'apt-get install -y busybox-static'."
+        raise ImageError(msg)
     archive.file("usr/bin/busybox", host_files.read(busybox), 0o755)
-    listed = subprocess.run([busybox, "--list-full"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        [busybox, "--list-full"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    ).stdout
     for path in listed.split():
         where = path if path.startswith("usr/") else f"usr/{path}"
         if where != "usr/bin/busybox" and where.startswith(("usr/bin/", "usr/sbin/")):
@@ -173,7 +217,9 @@ def _add_modules(archive: Archive, kernel: Kernel) -> None:
     """Add the modules, the list of those to load at boot, and the index for modprobe."""
     files, missing = kernels.module_files(kernel, _MODULES)
     if missing:
-        raise ImageError(f"The kernel {kernel.release} has no module {', '.join(missing)}; install the distribution's kernel for virtual machines.")
+        lacking = f"The kernel {kernel.release} has no module {', '.join(missing)}"
+        msg = f"{lacking}; install the distribution's kernel for virtual machines."
+        raise ImageError(msg)
     more, _lacking = kernels.module_files(kernel, _MORE_MODULES)
     place = Path("usr/lib/modules") / kernel.release
     paths: dict[Path, str] = {}

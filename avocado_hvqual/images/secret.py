@@ -21,7 +21,9 @@ _PASSWORD_BYTES = 15
 def usable(folder: Path) -> bool:
     """Whether *folder* has both secrets, for their owner alone."""
     paths = [folder / PASSWORD, folder / HOST_KEY]
-    return all(path.is_file() and path.stat().st_size and not stat.S_IMODE(path.stat().st_mode) & 0o077 for path in paths)
+    return all(
+        path.is_file() and path.stat().st_size and not stat.S_IMODE(path.stat().st_mode) & 0o077 for path in paths
+    )
 
 
 def keep_or_make(folder: Path, work: Path) -> Archive:
@@ -50,7 +52,8 @@ def _make_host_key(path: Path) -> None:
     line = [find("dropbearkey") or "dropbearkey", "-t", "ed25519", "-f", str(path)]
     run = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        raise ImageError(f"dropbearkey failed with status {run.returncode}: {run.stderr.strip()[-200:]}")
+        msg = f"dropbearkey failed with status {run.returncode}: {run.stderr.strip()[-200:]}"
+        raise ImageError(msg)
     path.chmod(0o600)
 
 
@@ -59,5 +62,6 @@ def _crypted(password: str) -> str:
     line = [find("busybox") or "busybox", "mkpasswd", "-m", "sha512", "-P", "0"]
     run = subprocess.run(line, input=password + "\n", capture_output=True, text=True, check=False)
     if run.returncode != 0 or not run.stdout.startswith("$6$"):
-        raise ImageError(f"busybox mkpasswd failed with status {run.returncode}; install with 'apt-get install -y busybox-static'.")
+        msg = f"busybox mkpasswd failed with status {run.returncode}; install with 'apt-get install -y busybox-static'."
+        raise ImageError(msg)
     return run.stdout.strip()

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from avocado_hvqual import wait
 from avocado_hvqual.errors import LabError
-from avocado_hvqual.lab import budget, hosts, inside, state as lab_state, wiring
+from avocado_hvqual.lab import budget, hosts, inside, wiring
+from avocado_hvqual.lab import state as lab_state
 from avocado_hvqual.lab.paths import FABRIC, FABRIC_ADDRESSES, HOSTS, LabPaths, home
-from avocado_hvqual.lab.processes import boot_id
+from avocado_hvqual.lab.processes import boot_id, same_pid_namespace
 from avocado_hvqual.lab.state import Node, State
 from avocado_hvqual.lab.status import LabStatus, status
 from avocado_hvqual.lab.tools import LAB_PROGRAMS, require, require_root
@@ -58,7 +57,8 @@ def _checked_qemu(qemu: str | None) -> str | None:
         return None
     found = shutil.which(qemu)
     if found is None:
-        raise LabError(f"'{qemu}' is not an executable file; give the path of a qemu-system-x86_64.")
+        msg = f"'{qemu}' is not an executable file; give the path of a qemu-system-x86_64."
+        raise LabError(msg)
     return str(Path(found).resolve())
 
 
@@ -70,7 +70,9 @@ def _found(paths: LabPaths, qemu: str | None) -> State:
         known = None
     living = known.living() if known else {}
     if known and living and qemu and known.qemu != qemu:
-        raise LabError(f"The lab is up with {known.qemu or 'the QEMU of the distribution'}; take it down ('avocado hvqual lab down') to test {qemu}.")
+        has = known.qemu or "the QEMU of the distribution"
+        msg = f"The lab is up with {has}; take it down ('avocado hvqual lab down') to test {qemu}."
+        raise LabError(msg)
     for name in (FABRIC, *HOSTS):
         if name not in living:
             hosts.cut_power(name, known.nodes.get(name) if known and known.boot_id == boot_id() else None, paths)
@@ -83,7 +85,9 @@ def _power_on(missing: list[str], state: State, paths: LabPaths, pool: ThreadPoo
     paths.shared.mkdir(parents=True, exist_ok=True)
     (paths.shared / ".hvqual").touch()
     budgets = budget.share_out(*budget.machine())
-    budgets[FABRIC] = budget.Budget(cpus=max(1.0, sum(item.cpus for item in budgets.values()) / 2), memory_bytes=1 << 29, processes=512)
+    budgets[FABRIC] = budget.Budget(
+        cpus=max(1.0, sum(item.cpus for item in budgets.values()) / 2), memory_bytes=1 << 29, processes=512
+    )
     started: dict[str, Future[Node]] = {}
     for name in missing:
         started[name] = pool.submit(hosts.power_on, name, paths, budgets[name], state.qemu)
@@ -112,15 +116,10 @@ def _connect(state: State, paths: LabPaths) -> None:
     wiring.bridge(fabric, FABRIC, FABRIC_ADDRESSES[FABRIC])
     for name in HOSTS:
         wiring.join(fabric, name, state.nodes[name])
-    if not any(_comm(pid) == "dnsmasq" for pid in _inhabitants(fabric)):
+    if not any(_comm(pid) == "dnsmasq" for pid in same_pid_namespace(fabric.init.pid)):
         line = inside.enter_command(fabric, FABRIC, wiring.leases_command(), paths)
         run = inside.run(line, capture=True, timeout=_PROBE_TIMEOUT)
         _no_failures([f"The fabric's DHCP server did not start: {run.stderr.strip()}"] if run.returncode else [])
-
-
-def _inhabitants(node: Node) -> Iterator[int]:
-    """Yield the processes of a node."""
-    yield from hosts.same_pid_namespace(node.init.pid)
 
 
 def _comm(pid: int) -> str:
@@ -133,27 +132,34 @@ def _comm(pid: int) -> str:
 
 def ensure_daemons(name: str, node: Node, paths: LabPaths) -> None:
     """Have the daemons and networks of host *name* running and answering."""
-    code = f"import sys; sys.path.insert(0, {str(inside.PACKAGE_ROOT)!r}); from avocado_hvqual.lab.daemons import main; sys.exit(main(['ensure']))"
-    line = inside.enter_command(node, name, [sys.executable, "-I", "-c", code], paths)
+    line = inside.enter_command(node, name, [*hosts.DAEMONS_COMMAND, "ensure"], paths)
     try:
         run = inside.run(line, capture=True, timeout=_DAEMONS_TIMEOUT)
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"The daemons of host '{name}' did not start within {_DAEMONS_TIMEOUT:g} s; see {paths.host(name)}/var-log-libvirt.") from error
+        late = f"The daemons of host '{name}' did not start within {_DAEMONS_TIMEOUT:g} s"
+        msg = f"{late}; see {paths.host(name)}/var-log-libvirt."
+        raise LabError(msg) from error
     if run.returncode != 0:
-        raise LabError(f"The daemons of host '{name}' did not start: {run.stderr.strip()} See {paths.host(name)}/var-log-libvirt.")
+        log = paths.host(name) / "var-log-libvirt" / "libvirtd.log"
+        msg = f"The daemons of host '{name}' did not start: {run.stderr.strip()} In {log}, {hosts.last_line(log)}"
+        raise LabError(msg)
 
 
 def probe_accelerator(qemu: str | None) -> dict[str, Any]:
     """Return what the provider's probe finds: {"accelerator": "kvm" | "tcg" | "none", ...}."""
     script = provider_root() / "provider" / "hvqual" / "accelerator.py"
     line = [sys.executable, "-I", str(script), "--qemu", qemu or "qemu-system-x86_64"]
-    run = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_TIMEOUT, check=False)
+    run = subprocess.run(
+        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PROBE_TIMEOUT, check=False
+    )
     try:
         found = json.loads(run.stdout)
     except ValueError as error:
-        raise LabError(f"The accelerator could not be found: {script} said '{run.stderr.strip()[-300:]}'.") from error
+        msg = f"The accelerator could not be found: {script} said '{run.stderr.strip()[-300:]}'."
+        raise LabError(msg) from error
     if found["accelerator"] == "none":
-        raise LabError(f"No guest runs under {found['qemu']}: kvm: {found['kvm']['reason']} tcg: {found['tcg']['reason']}")
+        msg = f"No guest runs under {found['qemu']}: kvm: {found['kvm']['reason']} tcg: {found['tcg']['reason']}"
+        raise LabError(msg)
     return dict(found)
 
 
@@ -163,5 +169,3 @@ def provider_root() -> Path:
     if (checkout / "provider" / "hvqual").is_dir():
         return checkout
     return Path(sys.prefix) / "share" / "avocado-hvqual"
-
-

@@ -36,7 +36,8 @@ def machine() -> tuple[int, int]:
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemTotal:"):
             return len(os.sched_getaffinity(0)), int(line.split()[1]) * 1024
-    raise LabError("/proc/meminfo has no line MemTotal.")
+    msg = "/proc/meminfo has no line MemTotal."
+    raise LabError(msg)
 
 
 def share_out(cpus: int, memory_bytes: int) -> dict[str, Budget]:
@@ -44,9 +45,10 @@ def share_out(cpus: int, memory_bytes: int) -> dict[str, Budget]:
     reserve = max(_RESERVE_LEAST, memory_bytes // _RESERVE_PART)
     each = (memory_bytes - reserve) // 2 // 4096 * 4096
     if each < _HOST_LEAST:
-        raise LabError(
+        msg = (
             f"The lab needs {2 * _HOST_LEAST + _RESERVE_LEAST >> 20} MiB of memory for two hosts and the machine itself, found "
             f"{memory_bytes >> 20} MiB; take a larger machine."
         )
+        raise LabError(msg)
     node_cpus = cpus * _NODE_CPU_PART
     return {NODE: Budget(node_cpus, each), PEER: Budget(cpus - node_cpus, each)}

@@ -2,8 +2,8 @@
 """
 Cgroups of the lab, for version 1, version 2 and the hybrid of both.
 
-A lab has one cgroup in each hierarchy, a host one below it. A host's first process is moved there before it gets a cgroup namespace, so that
-the host takes its own cgroup for the root of all.
+A lab has one cgroup in each hierarchy, a host one below it. A host's first process is moved there before it gets a cgroup namespace,
+so that the host takes its own cgroup for the root of all.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from avocado_hvqual.lab.budget import Budget
 
 #: Shorter than the kernel's 0.1 s, so that a guest whose host is out of budget stands still for some milliseconds and misses no heartbeat.
 CPU_PERIOD_US = 20_000
+_V2 = 2
 _CONTROLLERS_V2 = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb")
 
 
@@ -47,8 +48,10 @@ def parse_mounts(mountinfo: str) -> list[Hierarchy]:
         mount = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), before.split(" ")[4]))
         version = 1 if kind == "cgroup" else 2
         generic = {"rw", "ro", "xattr", "clone_children", "noprefix", "nsdelegate", "memory_recursiveprot"}
-        options = () if version == 2 else tuple(word for word in super_options.split(",") if word not in generic)  # noqa: PLR2004
-        found.setdefault((version, options), Hierarchy(mount, version, tuple(o for o in options if "release_agent" not in o)))
+        options = () if version == _V2 else tuple(word for word in super_options.split(",") if word not in generic)
+        found.setdefault(
+            (version, options), Hierarchy(mount, version, tuple(o for o in options if "release_agent" not in o))
+        )
     return list(found.values())
 
 
@@ -56,7 +59,8 @@ def hierarchies() -> list[Hierarchy]:
     """Return the hierarchies of this machine; raise `LabError` if there is none."""
     found = parse_mounts(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
     if not found:
-        raise LabError("No cgroup hierarchy is mounted; mount one at /sys/fs/cgroup, as systemd does.")
+        msg = "No cgroup hierarchy is mounted; mount one at /sys/fs/cgroup, as systemd does."
+        raise LabError(msg)
     return found
 
 
@@ -66,7 +70,7 @@ def create(name: str, budget: Budget, where: Iterable[Hierarchy]) -> list[Path]:
     for hierarchy in where:
         folder = hierarchy.mount
         for part in Path(name).parts:
-            if hierarchy.version == 2:  # noqa: PLR2004
+            if hierarchy.version == _V2:
                 enable_controllers(folder)
             folder = folder / part
             folder.mkdir(exist_ok=True)
@@ -79,7 +83,11 @@ def create(name: str, budget: Budget, where: Iterable[Hierarchy]) -> list[Path]:
 def inherit_cpuset(folder: Path) -> None:
     """Fill the CPUs and memory nodes of a version 1 cpuset: while they are empty no process can enter it."""
     for item in ("cpuset.cpus", "cpuset.mems"):
-        if (folder / item).exists() and (folder.parent / item).exists() and not (folder / item).read_text(encoding="ascii").strip():
+        if (
+            (folder / item).exists()
+            and (folder.parent / item).exists()
+            and not (folder / item).read_text(encoding="ascii").strip()
+        ):
             _write(folder / item, (folder.parent / item).read_text(encoding="ascii").strip())
 
 
@@ -109,8 +117,12 @@ def limit(folder: Path, budget: Budget) -> None:
 
 def limits_missing(folders: Iterable[Path]) -> list[str]:
     """Return which of cpu, memory and pids no hierarchy limits in *folders*."""
-    present = {item for folder in folders for item in os.listdir(folder)}
-    needed = {"cpu": ("cpu.cfs_quota_us", "cpu.max"), "memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max",)}
+    present = {item for folder in folders for item in (path.name for path in folder.iterdir())}
+    needed = {
+        "cpu": ("cpu.cfs_quota_us", "cpu.max"),
+        "memory": ("memory.limit_in_bytes", "memory.max"),
+        "pids": ("pids.max",),
+    }
     return [name for name, items in needed.items() if not present.intersection(items)]
 
 

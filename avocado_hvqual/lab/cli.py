@@ -14,7 +14,9 @@ from avocado_hvqual.lab.status import HostStatus, LabStatus
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the verb `lab` to an argparse subparsers object and return its parser."""
-    parser: argparse.ArgumentParser = subparsers.add_parser("lab", help="two hosts on this machine: the node hv-a and its peer hv-b")
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "lab", help="two hosts on this machine: the node hv-a and its peer hv-b"
+    )
     fill(parser)
     return parser
 
@@ -54,7 +56,9 @@ def render(found: LabStatus) -> str:
     """Return the status as lines for a terminal."""
     lines = [f"lab in {found.home}: {'up' if found.up else 'not up'}"]
     if found.accelerator:
-        lines.append(f"  accelerator {found.accelerator}, QEMU {found.qemu or 'of the distribution'}, shared storage {found.shared}")
+        lines.append(
+            f"  accelerator {found.accelerator}, QEMU {found.qemu or 'of the distribution'}, shared storage {found.shared}"
+        )
     lines.append(f"  fabric {'up' if found.fabric else 'down'}")
     return "".join(f"{line}\n" for line in [*lines, *map(_host_line, found.hosts)])
 
@@ -64,6 +68,9 @@ def _host_line(host: HostStatus) -> str:
     if not host.running:
         return f"  {host.name} has no power; start it with 'avocado hvqual lab up'"
     if not host.libvirtd:
-        return f"  {host.name} runs (process {host.pid}), libvirtd does not answer; mend it with 'avocado hvqual lab up'"
+        return (
+            f"  {host.name} runs (process {host.pid}), libvirtd does not answer; mend it with 'avocado hvqual lab up'"
+        )
     domains = ", ".join(host.domains or ()) or "none"
-    return f"  {host.name} runs (process {host.pid}), {host.address}, networks {', '.join(host.networks or ()) or 'none'}, domains {domains}"
+    networks = ", ".join(host.networks or ()) or "none"
+    return f"  {host.name} runs (process {host.pid}), {host.address}, networks {networks}, domains {domains}"

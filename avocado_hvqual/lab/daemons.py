@@ -2,21 +2,23 @@
 """
 The daemons of one lab host, started and asked from inside it; also what `service NAME VERB` means there.
 
-A host has no service manager. Its first process is called ``init`` so that programs that look (avocado-vt does) take it for System V init and
-call ``service`` and ``chkconfig``: both lead here by way of the PATH of whatever is executed in the host.
+A host has no service manager. Its first process is called ``init`` so that programs that look (avocado-vt does) take it for System V
+init and call ``service`` and ``chkconfig``: both lead here by way of the PATH of whatever is executed in the host.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from avocado_hvqual import wait
+from avocado_hvqual.errors import LabError
 from avocado_hvqual.lab.tools import find
 
 #: In the order in which they are started.
@@ -43,7 +45,9 @@ def virsh(*arguments: str, timeout: float = _ANSWER_TIMEOUT) -> str | None:
     """Return what virsh writes, None if it fails or libvirtd does not answer in time."""
     command = ["virsh", "-q", "-c", "qemu:///system", *arguments]
     try:
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
+        run = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         return None
     return run.stdout if run.returncode == 0 else None
@@ -55,13 +59,20 @@ def answers(name: str) -> bool:
 
 
 def start(name: str) -> None:
-    """Start daemon *name* unless it runs, and wait until it answers; raises `wait.WaitTimeoutError`."""
+    """Start daemon *name* unless it runs, and wait until it answers; raises `LabError` or `wait.WaitTimeoutError`."""
+    log = Path(f"/var/log/libvirt/{name}.start")
     if not pid_of(name):
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": "/root", "LC_ALL": "C.UTF-8"}
-        with Path(f"/var/log/libvirt/{name}.start").open("wb") as log:
-            command = [find(name) or name, *DAEMONS[name]]
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", check=False)
-    wait.until(lambda: answers(name), _START_TIMEOUT, f"{name} to answer (see /var/log/libvirt/{name}.start in the host)")
+        command = [find(name) or name, *DAEMONS[name]]
+        with log.open("wb") as stream:
+            run = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment, cwd="/", check=False
+            )
+        if run.returncode != 0 and not pid_of(name):
+            said = log.read_text(encoding="utf-8", errors="replace").strip()
+            message = f"{name} ended with status {run.returncode} when it was started: {said or 'it said nothing'}."
+            raise LabError(message)
+    wait.until(lambda: answers(name), _START_TIMEOUT, f"{name} to answer (see {log} in the host)")
 
 
 def stop(name: str) -> None:
@@ -82,6 +93,14 @@ def kill(name: str) -> None:
     if pid:
         os.kill(pid, signal.SIGKILL)
         wait.until(lambda: not pid_of(name), _STOP_TIMEOUT, f"the end of {name}")
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one program at a time start or stop daemons: an `up` that was killed may have left another behind."""
+    with Path("/run/hvqual/daemons.lock").open("a", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def ensure() -> None:
@@ -105,7 +124,7 @@ def active(network: str) -> bool:
 
 
 def service(name: str, verb: str = "status") -> int:
-    """Do what service(8) does; other services do not exist here."""
+    """Return the exit status of *verb* applied to daemon *name*, as the program of that name would; there are no other services."""
     name = name.removesuffix(".service")
     if name not in DAEMONS:
         sys.stderr.write(f"{name}: unrecognized service\n")
@@ -121,13 +140,14 @@ def service(name: str, verb: str = "status") -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """``ensure``, or ``service NAME VERB``."""
+    """Return the exit status of ``ensure`` or ``service NAME VERB``."""
     try:
-        if arguments == ["ensure"]:
-            ensure()
-            return 0
-        return service(*arguments[1:3])
-    except (wait.WaitTimeoutError, OSError) as error:
+        with one_at_a_time():
+            if arguments == ["ensure"]:
+                ensure()
+                return 0
+            return service(*arguments[1:3])
+    except (wait.WaitTimeoutError, LabError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 

@@ -2,8 +2,8 @@
 """
 Become a command inside a host: ``enter.py CONFIG PID FOLDER -- COMMAND...``.
 
-Self-contained. The process joins the host's cgroups (its budget holds for the command too) and turns into nsenter(1), so the exit status is the
-command's. The command gets SIGTERM when the process outside ends, however that ends.
+Self-contained. The process joins the host's cgroups (its budget holds for the command too) and turns into nsenter(1), so the exit
+status is the command's. The command gets SIGTERM when the process outside ends, however that ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     environment.append("PATH=" + ":".join([*config["path"], os.environ.get("PATH", os.defpath)]))
     namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
     into = ["nsenter", "--target", pid, *namespaces, "--"]
-    os.execvp("nsenter", [*into, "setpriv", "--pdeathsig", "TERM", "env", "-C", folder, *environment, *command])
+    os.execvp("nsenter", [*into, "setpriv", "--pdeathsig", "TERM", "env", "-C", folder, *environment, *command])  # noqa: S606 - to become it is the purpose
 
 
 if __name__ == "__main__":

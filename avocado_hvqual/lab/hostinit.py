@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The first process of a host: it makes the host's view of the machine, says so, and then only reaps. It ends with its host, and its host with it.
+The first process of a host: it makes the host's view of the machine, says so, and then only reaps. Its end is the host's.
 
-Self-contained: it runs as a script in namespaces of its own and imports nothing of the package. ``launch CONFIG`` joins the host's cgroups and
-becomes unshare(1), which starts ``init CONFIG`` as process 1.
+Self-contained: it runs as a script in namespaces of its own and imports nothing of the package. ``launch CONFIG`` joins the host's
+cgroups and becomes unshare(1) in the background, which starts ``init CONFIG`` as process 1.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Any
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC = 2, 4, 8, 4096, 16384
 _MNT_DETACH = 2
 _PR_SET_NAME = 15
+_V2 = 2
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _RUN = Path("/run/hvqual")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
-    """Mount, with the system's own call: mount(8) would resolve /proc/self/fd/N to a path that is hidden by then."""
+    """Show *source* at *target* by the system call itself: mount(8) would resolve /proc/self/fd/N, a path that is hidden by then."""
     arguments = (os.fsencode(source), os.fsencode(target), os.fsencode(kind), flags, os.fsencode(options))
     if _LIBC.mount(arguments[0], arguments[1], arguments[2], ctypes.c_ulong(arguments[3]), arguments[4]) != 0:
         error = ctypes.get_errno()
@@ -35,13 +36,21 @@ def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "
 
 
 def launch(config_file: str) -> None:
-    """Join the cgroups of the host and become the program that makes its namespaces."""
+    """Write the number of a new process, a child of nobody here, which joins the host's cgroups and makes its namespaces."""
     config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    child = os.fork()
+    if child:
+        sys.stdout.write(f"{child}\n")
+        return
+    os.setsid()
+    log = os.open(config["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
     for folder in config["cgroup_folders"]:
         (Path(folder) / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
     spaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--propagation", "private"]
     python = [sys.executable, "-I", "-S", __file__, "init", config_file]
-    os.execvp("unshare", ["unshare", *spaces, "--fork", "--kill-child", "--", *python])
+    os.execvp("unshare", ["unshare", *spaces, "--fork", "--kill-child", "--", *python])  # noqa: S606 - same
 
 
 def init(config_file: str) -> None:
@@ -74,7 +83,7 @@ def kernel_views(config: dict[str, Any]) -> None:
     _LIBC.umount2(b"/sys", _MNT_DETACH)
     mount("sysfs", Path("/sys"), "sysfs", hidden)
     hierarchies = config["hierarchies"]
-    if [hierarchy["version"] for hierarchy in hierarchies] == [2]:
+    if [hierarchy["version"] for hierarchy in hierarchies] == [_V2]:
         mount("cgroup2", _CGROUP_ROOT, "cgroup2", hidden)
         leave_cgroup_root(_CGROUP_ROOT)
         return
@@ -87,7 +96,7 @@ def mount_hierarchy(hierarchy: dict[str, Any], flags: int) -> None:
     """Mount one cgroup hierarchy under the name that it has outside, with a link for each of several controllers."""
     folder = _CGROUP_ROOT / Path(hierarchy["mount"]).name
     folder.mkdir()
-    if hierarchy["version"] == 2:  # noqa: PLR2004
+    if hierarchy["version"] == _V2:
         mount("cgroup2", folder, "cgroup2", flags)
         leave_cgroup_root(folder)
         return
@@ -124,7 +133,7 @@ def private_folders(config: dict[str, Any]) -> None:
         os.close(descriptor)
     for folder in config["folders"]:
         Path(folder).mkdir(parents=True, exist_ok=True)
-    mount("tmpfs", Path("/dev/shm"), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")  # noqa: S108
+    mount("tmpfs", Path("/dev/shm"), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")  # noqa: S108 - where it is
     if config["hugepages"]:
         mount("hugetlbfs", Path("/dev/hugepages"), "hugetlbfs", _MS_NOSUID | _MS_NODEV)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from avocado_hvqual.errors import LabError
 from avocado_hvqual.lab import cgroups, settings
 from avocado_hvqual.lab.budget import Budget
 from avocado_hvqual.lab.inside import OWN_FOLDERS, PACKAGE_ROOT
-from avocado_hvqual.lab.paths import FABRIC, FABRIC_ADDRESSES, HOST_ID_VARIABLE, HOME_VARIABLE, LabPaths
+from avocado_hvqual.lab.paths import FABRIC, FABRIC_ADDRESSES, HOME_VARIABLE, HOST_ID_VARIABLE, LabPaths
 from avocado_hvqual.lab.processes import Process, children, same_pid_namespace
 from avocado_hvqual.lab.state import Node
 from avocado_hvqual.lab.tools import find
@@ -33,25 +34,29 @@ _LIBVIRT_FOLDERS = {
 }
 _HUGEPAGES = Path("/dev/hugepages")
 _MARKER = ".hvqual"
-_SHIM = """#!/bin/sh
-exec '{python}' -I -c 'import sys; sys.path.insert(0, "{root}"); from avocado_hvqual.lab.daemons import main; sys.exit(main(sys.argv[1:]))' {words}
-"""
+#: Runs daemons.py, wherever the package lies.
+DAEMONS_COMMAND = (
+    sys.executable,
+    "-I",
+    "-c",
+    f"import sys; sys.path.insert(0, {str(PACKAGE_ROOT)!r}); from avocado_hvqual.lab.daemons import main; sys.exit(main(sys.argv[1:]))",
+)
 
 
-def prepare(name: str, paths: LabPaths, budget: Budget, qemu: str | None) -> Path:
-    """Write the folders and files of host *name*, fresh where a power-on makes them fresh; return the configuration of its first process."""
+def prepare(name: str, paths: LabPaths, budget: Budget) -> Path:
+    """Write the folders and files of host *name*, /run afresh as a power-on does; return the configuration of its first process."""
     folder = paths.host(name)
     shutil.rmtree(folder / "run", ignore_errors=True)
     binds = {"run": "/run"}
     if name != FABRIC:
-        binds |= {**_LIBVIRT_FOLDERS, "tmp": "/tmp", "var-tmp": "/var/tmp"}  # noqa: S108
+        binds |= {**_LIBVIRT_FOLDERS, "tmp": "/tmp", "var-tmp": "/var/tmp"}  # noqa: S108 - the host's own
     for part in binds:
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / "run/hvqual/bin").mkdir(parents=True)
     config = folder / "config.json"
     config.write_text(json.dumps(_config(name, paths, budget, binds), indent=1), encoding="utf-8")
     if name != FABRIC:
-        _host_files(name, paths, qemu)
+        _host_files(name, paths)
     return config
 
 
@@ -59,6 +64,10 @@ def _config(name: str, paths: LabPaths, budget: Budget, binds: dict[str, str]) -
     """Return what hostinit.py and enter.py need to know."""
     folder = paths.host(name)
     where = cgroups.hierarchies()
+    limited = cgroups.create(f"{paths.cgroup}/{name}", budget, where)
+    if missing := cgroups.limits_missing(limited):
+        message = f"No cgroup hierarchy limits {', '.join(missing)}, so hosts cannot be kept to their budget; enable it in the kernel."
+        raise LabError(message)
     pairs: list[list[str]] = [[str(folder / part), target] for part, target in binds.items()]
     if name != FABRIC:
         pairs.append([str(folder / "hosts"), "/etc/hosts"])
@@ -67,8 +76,9 @@ def _config(name: str, paths: LabPaths, budget: Budget, binds: dict[str, str]) -
     hidden = tuple(f"{target}/" for target in binds.values())
     return {
         "name": name,
+        "log": str(folder / "init.log"),
         "host": {"name": name, "address": FABRIC_ADDRESSES[name], **dataclasses.asdict(budget)},
-        "cgroup_folders": [str(path) for path in cgroups.create(f"{paths.cgroup}/{name}", budget, where)],
+        "cgroup_folders": [str(path) for path in limited],
         "hierarchies": [{"mount": str(h.mount), "version": h.version, "options": list(h.options)} for h in where],
         "binds": pairs,
         "outside": list(OWN_FOLDERS) if name != FABRIC else [],
@@ -80,7 +90,7 @@ def _config(name: str, paths: LabPaths, budget: Budget, binds: dict[str, str]) -
     }
 
 
-def _host_files(name: str, paths: LabPaths, qemu: str | None) -> None:
+def _host_files(name: str, paths: LabPaths) -> None:
     """Write the configuration that is the lab's; what a user added beside it stays."""
     folder = paths.host(name)
     (folder / "tmp").chmod(0o1777)
@@ -100,9 +110,9 @@ def _host_files(name: str, paths: LabPaths, qemu: str | None) -> None:
         if not link.is_symlink():
             link.symlink_to(f"/etc/libvirt/qemu/networks/{network}.xml")
     (folder / "hosts").write_text(settings.hosts_file(), encoding="utf-8")
-    for shim, words in (("service", 'service "$@"'), ("chkconfig", 'service unknown "$@"')):
+    for shim, words in (("service", ("service",)), ("chkconfig", ("service", "none"))):
         program = folder / "run/hvqual/bin" / shim
-        program.write_text(_SHIM.format(python=sys.executable, root=PACKAGE_ROOT, words=words), encoding="utf-8")
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([*DAEMONS_COMMAND, *words])} "$@"\n', encoding="utf-8")
         program.chmod(0o755)
 
 
@@ -152,20 +162,33 @@ def power_on(name: str, paths: LabPaths, budget: Budget, qemu: str | None) -> No
     """Start host *name* and return its processes once it has its namespaces, mounts and hostname."""
     if name != FABRIC:
         place_qemu(name, paths, qemu)
-    config = prepare(name, paths, budget, qemu)
-    log_path = paths.host(name) / "init.log"
-    with log_path.open("wb") as log:
-        line = [sys.executable, "-I", "-S", str(_INIT), "launch", str(config)]
-        started = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, env=_environment()
-        )
-    launcher = Process.of(started.pid)
+    config = prepare(name, paths, budget)
+    line = [sys.executable, "-I", "-S", str(_INIT), "launch", str(config)]
+    run = subprocess.run(
+        line,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=_environment(),
+        timeout=_START_TIMEOUT,
+        check=False,
+    )
+    launcher = Process.of(int(run.stdout)) if run.returncode == 0 else None
     ready = paths.host(name) / "run/hvqual/ready"
-    wait.until(lambda: ready.exists() or started.poll() is not None, _START_TIMEOUT, f"host '{name}' to start", interval=0.01)
-    inner = [Process.of(pid) for pid in children(started.pid)]
-    if launcher is None or started.poll() is not None or len(inner) != 1 or inner[0] is None:
-        raise LabError(f"Host '{name}' of the lab did not start: {last_line(log_path)} See {log_path}.")
-    return Node(launcher, inner[0])
+    log = paths.host(name) / "init.log"
+    if launcher is not None:
+        wait.until(
+            lambda: ready.exists() or not launcher.alive(),
+            _START_TIMEOUT,
+            f"host '{name}' to start (see {log})",
+            interval=0.01,
+        )
+        inner = [Process.of(pid) for pid in children(launcher.pid)]
+        if launcher.alive() and len(inner) == 1 and inner[0] is not None:
+            return Node(launcher, inner[0])
+    msg = f"Host '{name}' of the lab did not start: {run.stderr.strip() or last_line(log)} See {log}."
+    raise LabError(msg)
 
 
 def _environment() -> dict[str, str]:
@@ -185,8 +208,11 @@ def cut_power(name: str, node: Node | None, paths: LabPaths) -> None:
     if node is not None:
         inhabitants = [Process.of(pid) for pid in same_pid_namespace(node.init.pid)] if node.alive() else []
         node.init.kill()
-        for process in inhabitants:
-            if process is not None:
-                wait.until(lambda process=process: not process.alive(), 10, f"process {process.pid} of host '{name}' to end", 0.01)  # type: ignore[misc]
+        wait.until(
+            lambda: not any(process and process.alive() for process in inhabitants),
+            10,
+            f"all of host '{name}' to end",
+            0.01,
+        )
         node.launcher.kill()
     cgroups.remove(f"{paths.cgroup}/{name}", cgroups.hierarchies())

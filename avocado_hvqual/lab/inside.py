@@ -18,7 +18,7 @@ from avocado_hvqual.lab.tools import require_root
 
 _ENTER = Path(__file__).with_name("enter.py")
 #: Folders that each host has for its own; what lies below them outside is seen only on request.
-OWN_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108
+OWN_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108 - names, not uses
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,7 +26,8 @@ def refuse_inside() -> None:
     """Raise `LabError` inside a lab host: process numbers mean something else there."""
     inside = os.environ.get(HOST_ID_VARIABLE, "")
     if inside in HOSTS:
-        raise LabError(f"This command runs inside the lab host '{inside}'; run lab commands on the machine itself.")
+        msg = f"This command runs inside the lab host '{inside}'; run lab commands on the machine itself."
+        raise LabError(msg)
 
 
 def node(name: str, paths: LabPaths | None = None) -> Node:
@@ -37,7 +38,8 @@ def node(name: str, paths: LabPaths | None = None) -> Node:
     state = lab_state.load(paths)
     living = state.living() if state else {}
     if known_host(name, fabric=True) not in living:
-        raise LabError(f"Host '{name}' of the lab in {paths.root} is not up; start it with 'avocado hvqual lab up'.")
+        msg = f"Host '{name}' of the lab in {paths.root} is not up; start it with 'avocado hvqual lab up'."
+        raise LabError(msg)
     return living[name]
 
 
@@ -45,11 +47,13 @@ def command(name: str, arguments: Sequence[str], paths: LabPaths | None = None) 
     """
     Return the command line that runs *arguments* inside host *name*, for `subprocess.Popen` and its like.
 
-    It enters all namespaces and the cgroups of the host, in the folder where it is run if the host has it, and ends with the command's status.
+    It enters all namespaces and the cgroups of the host, in the folder where it is run if the host has it, and ends with the
+    command's status.
     """
     paths = paths or LabPaths(home())
     if not arguments:
-        raise LabError("No command was given to execute in the host.")
+        msg = "No command was given to execute in the host."
+        raise LabError(msg)
     return enter_command(node(name, paths), name, arguments, paths)
 
 
@@ -57,7 +61,7 @@ def enter_command(target: Node, name: str, arguments: Sequence[str], paths: LabP
     """Return `command` for a host whose process is known already."""
     for wanted in (sys.prefix, str(PACKAGE_ROOT)):
         show(target, wanted)
-    folder = os.getcwd()  # noqa: PTH109 - Path.cwd() would do the same, and this one names the outer folder
+    folder = str(Path.cwd())
     if not inner(target, folder).is_dir():
         folder = "/"
     config = paths.host(name) / "config.json"
@@ -92,7 +96,7 @@ def replace(name: str, arguments: Sequence[str]) -> NoReturn:
     line = command(name, arguments)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(line[0], line)
+    os.execv(line[0], line)  # noqa: S606 - to become it is the purpose
 
 
 def inner(target: Node, path: str) -> Path:

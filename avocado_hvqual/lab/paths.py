@@ -34,7 +34,8 @@ def known_host(name: str, *, fabric: bool = False) -> str:
     """Return *name* if it is a host of the lab (or, on request, the fabric); raise `LabError` naming the hosts otherwise."""
     names = (*HOSTS, FABRIC) if fabric else HOSTS
     if name not in names:
-        raise LabError(f"The lab has no host '{name}'; its hosts are {', '.join(names)}.")
+        msg = f"The lab has no host '{name}'; its hosts are {', '.join(names)}."
+        raise LabError(msg)
     return name
 
 

@@ -55,24 +55,21 @@ class Process:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that *pid* has started."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [int(word) for word in text.split()]
+    """Return the processes that *pid* has started and that still run."""
+    numbers = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [number for number in numbers if stat_fields(number)[1:2] == [str(pid)] and Process.of(number)]
 
 
 def same_pid_namespace(pid: int) -> list[int]:
     """Return all processes that live in the pid namespace of *pid*, itself included."""
     try:
-        namespace = os.readlink(f"/proc/{pid}/ns/pid")
+        namespace = str(Path(f"/proc/{pid}/ns/pid").readlink())
     except OSError:
         return []
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if os.readlink(entry / "ns" / "pid") == namespace:
+                if str((entry / "ns" / "pid").readlink()) == namespace:
                     found.append(int(entry.name))
     return found

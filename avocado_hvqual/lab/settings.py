@@ -18,7 +18,7 @@ def host_uuid(lab_id: str, name: str) -> str:
 
 
 def libvirtd_conf(lab_id: str, name: str) -> str:
-    """libvirtd listens on its socket and, for migrations, on the fabric's address without authentication: only the lab is there."""
+    """Libvirtd listens on its socket and, for migrations, on the fabric's address without authentication: only the lab is there."""
     return f"""listen_tls = 0
 listen_tcp = 1
 listen_addr = "{FABRIC_ADDRESSES[name]}"

@@ -66,9 +66,8 @@ def load(paths: LabPaths) -> State | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabError(
-            f"{paths.state}:1: the lab's state cannot be read ({error}); end its processes with 'avocado hvqual lab down', then 'lab up'."
-        ) from error
+        msg = f"{paths.state}:1: the lab's state cannot be read ({error}); end its processes with 'avocado hvqual lab down', then 'lab up'."
+        raise LabError(msg) from error
 
 
 def save(paths: LabPaths, state: State) -> None:

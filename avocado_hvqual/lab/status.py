@@ -8,7 +8,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from avocado_hvqual.lab import inside, state as lab_state
+from avocado_hvqual.lab import inside
+from avocado_hvqual.lab import state as lab_state
 from avocado_hvqual.lab.paths import FABRIC, FABRIC_ADDRESSES, HOSTS, LabPaths, home
 from avocado_hvqual.lab.state import Node
 from avocado_hvqual.lab.tools import require_root
@@ -68,7 +69,7 @@ def status() -> LabStatus:
     with ThreadPoolExecutor(max_workers=len(HOSTS)) as pool:
         found = tuple(pool.map(lambda name: host_status(name, living.get(name), paths), HOSTS))
     probe = state.accelerator if state else {}
-    reasons = {name: probe[name]["reason"] for name in ("kvm", "tcg") if name in probe}
+    reasons: dict[str, Any] = {name: probe[name]["reason"] for name in ("kvm", "tcg") if name in probe}
     return LabStatus(
         home=str(paths.home),
         lab_id=paths.lab_id,

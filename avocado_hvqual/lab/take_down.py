@@ -6,7 +6,8 @@ from __future__ import annotations
 import shutil
 
 from avocado_hvqual.errors import LabError
-from avocado_hvqual.lab import cgroups, hosts, inside, state as lab_state
+from avocado_hvqual.lab import cgroups, hosts, inside
+from avocado_hvqual.lab import state as lab_state
 from avocado_hvqual.lab.paths import FABRIC, HOSTS, LabPaths, home, known_host
 from avocado_hvqual.lab.processes import boot_id
 from avocado_hvqual.lab.state import State

@@ -38,10 +38,12 @@ def require(programs: Mapping[str, str], purpose: str, error: type[HvqualError] 
     missing = [program for program in programs if find(program) is None]
     if missing:
         packages = " ".join(sorted({programs[program] for program in missing}))
-        raise error(f"{purpose} needs {', '.join(missing)}, not found; install with 'apt-get install -y {packages}'.")
+        msg = f"{purpose} needs {', '.join(missing)}, not found; install with 'apt-get install -y {packages}'."
+        raise error(msg)
 
 
 def require_root(purpose: str, error: type[HvqualError] = LabError) -> None:
     """Raise *error* unless this process is the superuser's."""
     if os.geteuid() != 0:
-        raise error(f"{purpose} needs root (namespaces, mounts, cgroups), found user id {os.geteuid()}; run it with sudo.")
+        msg = f"{purpose} needs root (namespaces, mounts, cgroups), found user id {os.geteuid()}; run it with sudo."
+        raise error(msg)

@@ -19,12 +19,13 @@ def in_network_of(node: Node, arguments: list[str]) -> str:
     line = ["nsenter", "--target", str(node.init.pid), "--net", "--", *arguments]
     run = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        raise LabError(f"'{' '.join(arguments)}' failed in the lab with status {run.returncode}: {run.stderr.strip()}")
+        msg = f"'{' '.join(arguments)}' failed in the lab with status {run.returncode}: {run.stderr.strip()}"
+        raise LabError(msg)
     return run.stdout
 
 
 def ip(node: Node, *arguments: str) -> str:
-    """Run ip(8) in the network of *node*."""
+    """Return what the command ip writes in the network of *node*."""
     return in_network_of(node, [find("ip") or "ip", *arguments])
 
 
@@ -40,7 +41,8 @@ def bridge(node: Node, name: str, address: str) -> None:
         # A hardware address that outlives a power failure, as a network card's does: neighbours remember it.
         hardware = "52:54:77:" + ":".join(f"{int(part):02x}" for part in address.split(".")[1:])
         ip(node, "link", "add", name, "address", hardware, "type", "bridge", "forward_delay", "0", "stp_state", "0")
-        ip(node, "addr", "add", f"{address}/{FABRIC_PREFIX}", "dev", name)
+    # Asked apart: whoever made the bridge may have been killed before it had its address.
+    ip(node, "addr", "replace", f"{address}/{FABRIC_PREFIX}", "dev", name)
     ip(node, "link", "set", name, "up")
 
 
@@ -66,8 +68,20 @@ def join(fabric: Node, host: str, node: Node) -> None:
 def leases_command() -> list[str]:
     """Return the DHCP server of the fabric, for guests that stand on it."""
     first, last = FABRIC_LEASES
-    server = ["dnsmasq", "--conf-file=/dev/null", f"--interface={FABRIC}", "--bind-interfaces", "--except-interface=lo", "--port=0"]
+    server = [
+        "dnsmasq",
+        "--conf-file=/dev/null",
+        f"--interface={FABRIC}",
+        "--bind-interfaces",
+        "--except-interface=lo",
+        "--port=0",
+    ]
     lease = [f"--dhcp-range={first},{last},12h", "--dhcp-authoritative", "--dhcp-no-override", "--no-ping"]
-    return [*server, *lease, "--dhcp-leasefile=/run/fabric.leases", "--pid-file=/run/fabric-dnsmasq.pid", "--user=root", "--group=root"]
-
-
+    return [
+        *server,
+        *lease,
+        "--dhcp-leasefile=/run/fabric.leases",
+        "--pid-file=/run/fabric-dnsmasq.pid",
+        "--user=root",
+        "--group=root",
+    ]

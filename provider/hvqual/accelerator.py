@@ -3,8 +3,8 @@
 Which accelerator really runs guests here, learnt by running one.
 
 ``/dev/kvm`` may be absent, refuse, or open and answer every ioctl and yet run a guest a million times too slowly to boot anything. So a
-small guest is started: its firmware enters protected mode, works through a million rounds of arithmetic on its memory and reports the result
-on two channels, the debug console and the debug-exit port. Only the right number, in time, on both, is a yes.
+small guest is started: its firmware enters protected mode, works through a million rounds of arithmetic on its memory and reports the
+result on two channels, the debug console and the debug-exit port. Only the right number, in time, on both, is a yes.
 
 Self-contained, so that it also runs as a script: ``python accelerator.py --qemu PATH`` writes one JSON object to the standard output.
 """
@@ -21,8 +21,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 DEFAULT_QEMU = "qemu-system-x86_64"
 ROUNDS = 1 << 20
@@ -85,9 +86,11 @@ def firmware(seed: int, rounds: int = ROUNDS) -> bytes:
     gdt, gdt_register, protected_mode = 0x100, 0x140, 0x40
     real_mode = (
         b"\xfa"  # cli
-        + b"\x66\x2e\x0f\x01\x16" + struct.pack("<H", gdt_register)  # lgdt cs:[gdt_register]
+        b"\x66\x2e\x0f\x01\x16"
+        + struct.pack("<H", gdt_register)  # lgdt cs:[gdt_register]
         + b"\x0f\x20\xc0\x0c\x01\x0f\x22\xc0"  # cr0 |= 1
-        + b"\x66\xea" + struct.pack("<IH", _ROM_BASE + protected_mode, 0x08)  # ljmp 0x08:protected_mode
+        + b"\x66\xea"
+        + struct.pack("<IH", _ROM_BASE + protected_mode, 0x08)  # ljmp 0x08:protected_mode
     )
     rom = bytearray(b"\xf4" * _ROM_SIZE)
     for offset, content in (
@@ -104,20 +107,28 @@ def firmware(seed: int, rounds: int = ROUNDS) -> bytes:
 def _protected_mode_code(seed: int, rounds: int) -> bytes:
     """Return the 32-bit part: the loop over memory, the report on the debug console, the exit code."""
     loop = (
-        b"\x69\xc0" + struct.pack("<I", _MULTIPLIER)  # imul eax, eax, multiplier
-        + b"\x05" + struct.pack("<I", _INCREMENT)  # add eax, increment
+        b"\x69\xc0"
+        + struct.pack("<I", _MULTIPLIER)  # imul eax, eax, multiplier
+        + b"\x05"
+        + struct.pack("<I", _INCREMENT)  # add eax, increment
         + b"\xa3\x00\x50\x00\x00"  # mov [0x5000], eax
         + b"\xa1\x00\x50\x00\x00"  # mov eax, [0x5000]
         + b"\x49"  # dec ecx
     )
     return (
         b"\x66\xb8\x10\x00\x8e\xd8\x8e\xc0\x8e\xd0"  # data segments
-        + b"\xb9" + struct.pack("<I", rounds)  # mov ecx, rounds
-        + b"\xb8" + struct.pack("<I", seed)  # mov eax, seed
-        + loop + b"\x75" + struct.pack("<b", -len(loop) - 2)  # jnz loop
+        b"\xb9"
+        + struct.pack("<I", rounds)  # mov ecx, rounds
+        + b"\xb8"
+        + struct.pack("<I", seed)  # mov eax, seed
+        + loop
+        + b"\x75"
+        + struct.pack("<b", -len(loop) - 2)  # jnz loop
         + b"\xb9\x04\x00\x00\x00"  # mov ecx, 4
         + b"\xe6\xe9\xc1\xe8\x08\x49\x75\xf8"  # out 0xe9, al; shr eax, 8; dec ecx; jnz
-        + b"\xb0" + bytes([_EXIT_CODE]) + b"\xe6\xf4"  # out 0xf4, code
+        + b"\xb0"
+        + bytes([_EXIT_CODE])
+        + b"\xe6\xf4"  # out 0xf4, code
         + b"\xf4\xeb\xfd"  # hlt for ever
     )
 
@@ -148,7 +159,9 @@ class _Guest:
         command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         command += ["-chardev", "stdio,id=out", "-device", "isa-debugcon,iobase=0xe9,chardev=out"]
         command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def answer(self, time_limit: float) -> Answer:
         """Wait for the guest's report and judge it."""
@@ -157,22 +170,27 @@ class _Guest:
         except subprocess.TimeoutExpired:
             self.process.kill()
             output, errors = self.process.communicate()
-            return Answer(ok=False, reason=f"A guest of {ROUNDS} loops did not end within {time_limit:g} s under {self.accelerator}.{_tail(errors)}")
+            late = f"A guest of {ROUNDS} loops did not end within {time_limit:g} s under {self.accelerator}."
+            return Answer(ok=False, reason=late + _tail(errors))
         return judge(self.accelerator, self.process.returncode, output, expected_result(self.seed), errors)
 
 
 def judge(accelerator: str, status: int, output: bytes, expected: int, errors: bytes = b"") -> Answer:
     """Return the answer to a guest that has ended: both channels must say the right thing."""
     if status != _EXIT_STATUS:
-        return Answer(ok=False, reason=f"QEMU ended with status {status} under {accelerator}, expected {_EXIT_STATUS} from the guest.{_tail(errors)}")
+        wrong = f"QEMU ended with status {status} under {accelerator}, expected {_EXIT_STATUS} from the guest."
+        return Answer(ok=False, reason=wrong + _tail(errors))
     if output != struct.pack("<I", expected):
         found = output[:8].hex() or "nothing"
-        return Answer(ok=False, reason=f"The guest reported {found} under {accelerator}, expected {struct.pack('<I', expected).hex()}.")
+        return Answer(
+            ok=False,
+            reason=f"The guest reported {found} under {accelerator}, expected {struct.pack('<I', expected).hex()}.",
+        )
     return Answer(ok=True, reason=f"A guest ran under {accelerator} and reported the right result.")
 
 
 @contextlib.contextmanager
-def _started(qemu: str, accelerator: str):  # type: ignore[no-untyped-def]
+def _started(qemu: str, accelerator: str) -> Iterator[Union[_Guest, _Refused]]:
     """Lend a running guest; whatever happens, its process and its folder are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="hvq-accelerator-") as folder:
         try:

@@ -11,9 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from avocado_hvqual import images, lab  # noqa: E402
-from avocado_hvqual.lab.paths import HOME_VARIABLE, HOST_ID_VARIABLE  # noqa: E402
-from avocado_hvqual.lab.tools import LAB_PROGRAMS, find  # noqa: E402
+from avocado_hvqual import images, lab
+from avocado_hvqual.lab.paths import HOME_VARIABLE, HOST_ID_VARIABLE
+from avocado_hvqual.lab.tools import LAB_PROGRAMS, find
 
 
 def _unable():

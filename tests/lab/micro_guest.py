@@ -34,7 +34,9 @@ def in_host(host, *command, timeout=60.0, check=True, text_input=None):
 
 
 class MicroGuest:
-    def __init__(self, home: Path, host: str, name: str, udp: int = 5610, network: str = "default", disk: str | None = None):
+    def __init__(
+        self, home: Path, host: str, name: str, udp: int = 5610, network: str = "default", disk: str | None = None
+    ):
         self.home, self.host, self.name, self.udp, self.network, self.disk = home, host, name, udp, network, disk
         self.image = home / "images" / "micro"
         self.manifest = json.loads((self.image / "manifest.json").read_text())
@@ -101,7 +103,8 @@ class MicroGuest:
         self._threads.append(thread)
 
     def _read_udp(self) -> None:
-        assert self._listener and self._listener.stdout
+        assert self._listener
+        assert self._listener.stdout
         for line in self._listener.stdout:
             self._keep(line.partition(" ")[2].strip(), float(line.split()[0]))
 
@@ -131,11 +134,18 @@ class MicroGuest:
 
     def wait_beats(self, channel: str, more: int = 5, timeout: float = 60.0) -> None:
         before = len(self.beats[channel])
-        wait.until(lambda: len(self.beats[channel]) >= before + more, timeout, f"{more} heartbeats {channel} of {self.name}")
+        wait.until(
+            lambda: len(self.beats[channel]) >= before + more, timeout, f"{more} heartbeats {channel} of {self.name}"
+        )
 
     def agent(self, execute: str, timeout: float = 60.0) -> str:
         def asked() -> str:
-            run = lab.execute(self.host, ["virsh", "qemu-agent-command", self.name, json.dumps({"execute": execute})], capture=True, timeout=30)
+            run = lab.execute(
+                self.host,
+                ["virsh", "qemu-agent-command", self.name, json.dumps({"execute": execute})],
+                capture=True,
+                timeout=30,
+            )
             return run.stdout if run.returncode == 0 else ""
 
         return wait.until(asked, timeout, f"the agent of {self.name} to answer {execute}", interval=0.3)
@@ -148,7 +158,9 @@ class MicroGuest:
         password = (self.image / "password").read_text().strip()
         line = lab.command(self.host, ["dbclient", "-y", "-y", f"root@{self.address()}", command])
         environment = {**os.environ, "DROPBEAR_PASSWORD": password}
-        run = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=60, check=False)
+        run = subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=60, check=False
+        )
         assert run.returncode == 0, f"{command}: status {run.returncode}, {run.stdout} {run.stderr}"
         return run.stdout
 

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from micro_guest import MicroGuest, in_host
@@ -37,7 +38,7 @@ def guest(request, lab_home, micro_image):
         guest.stop()
 
 
-def test_both_heartbeats_come_each_100_ms_without_a_gap_in_their_numbers(guest):
+def test_both_heartbeats_come_each_100_ms_without_a_gap_in_their_numbers(guest, record_property):
     guest.wait_beats("HB1", 20)
     guest.wait_beats("HB2", 20)
     for channel in ("HB1", "HB2"):
@@ -47,7 +48,7 @@ def test_both_heartbeats_come_each_100_ms_without_a_gap_in_their_numbers(guest):
         period = (last[-1][3] - last[0][3]) / (len(last) - 1)
         assert 9 <= period <= 13, (channel, "centiseconds a beat", period)
     assert len({beat[1] for beat in guest.beats["HB1"] + guest.beats["HB2"]}) == 1
-    print(f"first HB1 after {guest.ready:.2f} s, first HB2 after {guest.leased:.2f} s")
+    record_property("figures", f"first HB1 after {guest.ready:.2f} s, first HB2 after {guest.leased:.2f} s")
 
 
 def test_agent_answers(guest):
@@ -62,7 +63,8 @@ def test_ssh_login_and_witness(guest):
         assert armed[key] == report[key]
     assert report["boot_id"] == guest.beats["HB1"][-1][1]
     assert report["disks"] == f"vda:{(8 << 20) // 512}"
-    assert report["nics"].startswith("eth0:52:54:00:") and report["nics"].endswith(f":{guest.address()}")
+    assert report["nics"].startswith("eth0:52:54:00:")
+    assert report["nics"].endswith(f":{guest.address()}")
     assert report["panics"] == "0"
     assert report["cpus_online"] == "1"
     assert 150_000 < int(report["memory_kib"]) < 262_144
@@ -72,7 +74,7 @@ def test_flips_are_seen_and_disk_canary_is_on_the_disk(guest):
     import hashlib
 
     armed = guest.witness("arm")
-    with open(guest.disk, "rb") as stream:
+    with Path(guest.disk).open("rb") as stream:
         stream.seek(1 << 20)
         assert hashlib.sha256(stream.read(256 << 10)).hexdigest() == armed["disk_sha256"]
     for what, key in (("ram", "ram_sha256"), ("disk", "disk_sha256")):
@@ -80,7 +82,7 @@ def test_flips_are_seen_and_disk_canary_is_on_the_disk(guest):
         assert guest.witness("report")[key] != armed[key]
     # A byte that changes on the medium alone is seen too: the page cache is not asked.
     armed = guest.witness("arm")
-    with open(guest.disk, "r+b", buffering=0) as stream:
+    with Path(guest.disk).open("r+b", buffering=0) as stream:
         stream.seek((1 << 20) + 100)
         old = stream.read(1)
         stream.seek((1 << 20) + 100)
@@ -144,7 +146,9 @@ def test_beat_takes_another_way_out_when_its_interface_is_unplugged(guest):
         in_host("hv-a", "virsh", "detach-interface", guest.name, "network", "--mac", first, "--live")
         outside.wait_beats("HB2", 5)
         in_host("hv-a", "virsh", "attach-interface", guest.name, "network", "default", "--model", "virtio", "--live")
-        wait.until(lambda: "192.168.122." in in_host("hv-a", "virsh", "domifaddr", guest.name), 30, "the new interface's lease")
+        wait.until(
+            lambda: "192.168.122." in in_host("hv-a", "virsh", "domifaddr", guest.name), 30, "the new interface's lease"
+        )
         in_host("hv-a", "virsh", "detach-interface", guest.name, "bridge", "--mac", second, "--live")
         guest.wait_beats("HB2", 5)
     finally:
@@ -183,7 +187,7 @@ def test_udp_beat_survives_a_silent_gateway(guest):
 
 
 def test_beats_go_on_after_save_and_restore(guest):
-    saved = "/var/tmp/hvq-guest.save"
+    saved = "/var/tmp/hvq-guest.save"  # noqa: S108
     boot_id, number = guest.beats["HB1"][-1][1:3]
     in_host("hv-a", "virsh", "save", guest.name, saved)
     in_host("hv-a", "virsh", "restore", saved)
@@ -200,21 +204,21 @@ def test_password_is_in_no_argument_log_or_digest(guest, lab_home):
     password = (guest.image / "password").read_text().strip()
     assert len(password) >= 16
     assert oct((guest.image / "password").stat().st_mode & 0o777) == "0o600"
-    found = subprocess.run(["grep", "-r", "-l", "-F", "-e", password, str(lab_home)], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["grep", "-r", "-l", "-F", "-e", password, str(lab_home)], capture_output=True, text=True, check=False
+    )
     assert found.stdout.split() == [str(guest.image / "password")]
-    for name in os.listdir("/proc"):
-        if name.isdigit() and name != str(os.getpid()):
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as stream:
-                    assert password.encode() not in stream.read()
-            except OSError:
-                continue
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            assert password.encode() not in (entry / "cmdline").read_bytes(), entry
+        except OSError:
+            continue
 
 
-def test_zz_power_button_ends_the_guest_within_seconds(guest):
+def test_zz_power_button_ends_the_guest_within_seconds(guest, record_property):
     began = time.monotonic()
     in_host("hv-a", "virsh", "shutdown", guest.name, "--mode", "acpi")
     wait.until(lambda: not guest.running(), 15, "the guest to shut down")
     took = time.monotonic() - began
-    print(f"ACPI shutdown took {took:.2f} s")
+    record_property("figures", f"ACPI shutdown took {took:.2f} s")
     assert took < 8

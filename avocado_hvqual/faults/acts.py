@@ -120,6 +120,32 @@ def _ended(name: str, asked: str) -> dict[str, object]:
     return status if status.get("exited") else {}
 
 
+def kill_qemu() -> None:
+    """Kill QEMU as a crash or the OOM killer would."""
+    for name in guests():
+        for pid in _pids(name):
+            os.kill(pid, signal.SIGKILL)
+
+
+def panic() -> None:
+    """Make the guest's kernel panic, by the guest agent."""
+    for name in guests():
+        arguments = {"path": "/bin/sh", "arg": ["-c", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger"]}
+        virsh("qemu-agent-command", name, json.dumps({"execute": "guest-exec", "arguments": arguments}))
+
+
+def kill_test() -> None:
+    """Kill the process of the test that runs: avocado-vt's runner and the test that it forked."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                argv = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if "avocado-runner-avocado-vt" in argv and "task-run" in argv and "hv_id=" in argv:
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
 def soft_lockup() -> None:
     """Write the line of a soft lockup to the host's kernel log."""
     with KMSG.open("w", encoding="ascii") as log:
@@ -133,5 +159,8 @@ ACTS: dict[str, Callable[[], None]] = {
     "flip-ram": lambda: _flip("ram"),
     "flip-disk": lambda: _flip("disk"),
     "link-down": link_down,
+    "kill-qemu": kill_qemu,
+    "panic": panic,
+    "kill-test": kill_test,
     "soft-lockup": soft_lockup,
 }

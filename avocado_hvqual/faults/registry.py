@@ -56,6 +56,9 @@ FAULTS = (
     Fault("guest-is-stopped", WATCHED, r"heartbeat_gap", "major", act="stop-cont"),
     Fault("link-goes-down", WATCHED, r"network_gap", "major", act="link-down"),
     Fault("start-takes-11-s", (START_TIME,), r"guest_ready", "critical", lie="start", delay=11),
+    Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
+    Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
+    Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),
     Fault("host-soft-lockup", WATCHED, r"soft lockup", "critical", act="soft-lockup"),
 )
 

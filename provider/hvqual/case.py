@@ -51,10 +51,10 @@ def case(test: Any, params: Any, env: Any, own: type[S]) -> Iterator[Case[S]]:
     reader.close()
     key = identity.key(str(params["vm_type"]))
     record = Record(test.logdir)
-    record.begin(key, identity.id, identity.profile, reader.scale, reader.given)
-    it = Case(
-        test, params, env, identity, wanted, settings, limits, record, UndoLog.of_environment(), secrets.token_hex(4)
-    )
+    token = secrets.token_hex(4)
+    given = {"params": reader.given, "scale": reader.scale}
+    record.begin(key, identity.id, identity.profile, given=given, token=token)
+    it = Case(test, params, env, identity, wanted, settings, limits, record, UndoLog.of_environment(), token)
     status, message = "error", "the test ended without saying how"
     try:
         with _marked(key, it.token), _node_unchanged(it):

@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 import aexpect
 from avocado.core.exceptions import TestError, TestFail
+from virttest import virt_vm
 
 from provider.hvqual.domain_xml import Place, Spec
 from provider.hvqual.heartbeat import NETWORK, Observer
@@ -39,6 +40,8 @@ class Guest:
         self._witness: Optional[Witness] = None
         self._session: Any = None
         self.logins = 0
+        # Whether the steps left the guest running: one that is not there any more then died by itself.
+        self.on = False
 
     def join(self, vm: Any, observer: Observer, record: Record) -> None:
         """Take the avocado-vt object and the observer of this guest, once it is defined."""
@@ -99,9 +102,12 @@ class Guest:
             raise TestFail(message) from None
         self.vm.address_cache[self.spec.mac] = beats[-1].address
         self.logins += 1
-        return self.vm.wait_for_login(
-            timeout=self.wanted.login_timeout, username=self.image.login_user, password=self.image.password
-        )
+        user, password, timeout = self.image.login_user, self.image.password, self.wanted.login_timeout
+        try:
+            return self.vm.wait_for_login(timeout=timeout, username=user, password=password)
+        except (virt_vm.VMError, aexpect.remote.RemoteError) as error:
+            message = f"The guest '{self.name}' lets nobody log in: {error}"
+            raise TestFail(message) from None
 
 
 def specs(names: list[str], cpus: int, memory_kib: int, disk_folder: str, disk_mib: int) -> list[Spec]:

@@ -19,8 +19,10 @@ from provider.hvqual.guests import Guest, make_disk, specs
 from provider.hvqual.heartbeat import Observer, free_socket_path
 from provider.hvqual.host_state import domain_guard, temporary_path
 from provider.hvqual.libvirt_truth import Libvirt
+from provider.hvqual.post_mortem import examine
 
 SOCKETS = "/run"
+QEMU_LOGS = Path("/var/log/libvirt/qemu")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def defined(case: Case[Any]) -> Iterator[Stand]:
             guest.join(_vm(case, spec, truth.bridge(wanted.network)), observer, record)
             stack.callback(case.env.unregister_vm, spec.name)
             stack.callback(guest.hang_up)
+            stack.callback(examine, guest, record, QEMU_LOGS / f"{spec.name}.log")
             guests.append(guest)
         yield Stand(guests, expect, truth, observer)
 
@@ -78,7 +81,8 @@ def _domain(case: Case[Any], guest: Guest, expect: Expect, uri: str) -> Iterator
     """Hold one domain defined with a fresh sparse disk; the undo log knows of both before they exist."""
     spec = guest.spec
     xml = Path(case.test.logdir) / f"{spec.name}.xml"
-    with temporary_path(spec.disk), temporary_path(guest.place.heartbeat), domain_guard(uri, spec.name):
+    ours = [temporary_path(path) for path in (QEMU_LOGS / f"{spec.name}.log", spec.disk, guest.place.heartbeat)]
+    with ours[0], ours[1], ours[2], domain_guard(uri, spec.name):
         make_disk(spec)
         xml.write_text(domain_xml(spec, guest.image, guest.place), encoding="utf-8")
         expect.act(virsh.define, str(xml))

@@ -27,6 +27,7 @@ def start(guest: Guest, expect: Expect) -> str:
     with record.step(f"start {guest.name}"):
         called = expect.act(virsh.start, guest.name)
         expect.state(guest.name, "running", "booted")
+        guest.on = True
         running = expect.events(guest.name, called, [("Started", "booted")])
         record.observe("domain_running", running.at - called, "s", guest.name)
         beat = guest.witness.ready(called, guest.wanted.ready_timeout)
@@ -46,6 +47,7 @@ def shutdown(guest: Guest, expect: Expect) -> None:
         except WaitTimeoutError as error:
             found = " / ".join(expect.truth.state(guest.name))
             fail(record, "wrong-result", f"The shutdown was accepted, but the guest is {found}. {error}", guest.name)
+        guest.on = False
         expect.state(guest.name, "shut off", "shutdown")
         stopped = expect.events(guest.name, called, [("Shutdown", "guest"), ("Stopped", "shutdown")])
         record.observe("shutdown_time", stopped.at - called, "s", guest.name)
@@ -58,6 +60,7 @@ def destroy(guest: Guest, expect: Expect) -> None:
         guest.hang_up()
         called = expect.act(virsh.destroy, guest.name)
         expect.state(guest.name, "shut off", "destroyed")
+        guest.on = False
         stopped = expect.events(guest.name, called, [("Stopped", "destroyed")])
         expect.record.observe("destroy_time", stopped.at - called, "s", guest.name)
         expect.no_process(guest)
@@ -70,6 +73,7 @@ def save(guest: Guest, expect: Expect, file: Path) -> None:
         called = expect.act(virsh.save, guest.name, str(file))
         record.observe("save_time", time.monotonic() - called, "s", guest.name)
         expect.state(guest.name, "shut off", "saved")
+        guest.on = False
         expect.events(guest.name, called, [("Stopped", "saved")])
         expect.no_process(guest)
         size = file.stat().st_size if file.is_file() else 0
@@ -89,6 +93,7 @@ def restore(guest: Guest, expect: Expect, file: Path) -> float:
     with record.step(f"restore {guest.name}"):
         called = expect.act(virsh.restore, str(file))
         expect.state(guest.name, "running", "restored")
+        guest.on = True
         expect.events(guest.name, called, [("Started", "restored")])
         beat = guest.witness.ready(called, guest.wanted.ready_timeout)
         record.observe("restore_time", beat.at - called, "s", guest.name)

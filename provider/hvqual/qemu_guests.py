@@ -24,6 +24,7 @@ from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
 from provider.hvqual.guests import Guest, make_disk, specs
 from provider.hvqual.heartbeat import PORT_NAME, Observer, free_socket_path
 from provider.hvqual.host_state import temporary_path, temporary_process
+from provider.hvqual.post_mortem import examine
 from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
@@ -60,7 +61,7 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
         observer = stack.enter_context(Observer(bridge_address(str(case.params["netdst"])), wanted.witness_port))
         guests = []
         for spec in specs(names, room.cpus, room.memory_kib, wanted.disk_folder, wanted.disk_mib):
-            console = str(Path(case.test.logdir) / f"serial-{spec.name}.log")
+            console = str(Path(case.test.logdir) / f"serial-serial0-{spec.name}.log")
             heartbeat = free_socket_path("/run", spec.name)
             place = Place(accelerator, wanted.qemu_binary, "", console, heartbeat, wanted.witness_port, case.token)
             guest = Guest(spec, image, place, wanted)
@@ -72,6 +73,7 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
             stack.callback(case.env.unregister_vm, spec.name)
             stack.enter_context(temporary_process(f"-name {spec.name}", functools.partial(_pids, spec.name)))
             stack.callback(_off, guest)
+            stack.callback(examine, guest, case.record)
             guests.append(guest)
         yield QemuStand(guests, case)
 
@@ -93,6 +95,7 @@ def start(guest: Guest, stand: QemuStand) -> str:
             message = f"The QEMU command of '{guest.name}' could not be made: {error}"
             raise TestError(message) from None
         _one_process(guest, stand)
+        guest.on = True
         began = time.monotonic()
         guest.vm.resume(timeout=guest.wanted.operation_timeout)
         beat = guest.witness.ready(began, guest.wanted.ready_timeout)
@@ -104,6 +107,7 @@ def destroy(guest: Guest, stand: QemuStand) -> None:
     """Pull the guest's power; expect its QEMU gone."""
     with stand.case.record.step(f"destroy {guest.name}"):
         _off(guest)
+        guest.on = False
         try:
             until(lambda: not host_process.emulators(guest.name), SETTLE, f"QEMU of '{guest.name}' to go")
         except WaitTimeoutError as error:

@@ -45,17 +45,23 @@ class Record:
         self._seq += 1
 
     def begin(
-        self, case: str, use_case: str, profile: str, scale: Mapping[str, Any], params: Mapping[str, str]
+        self, case: str, use_case: str, profile: str, *, given: Mapping[str, Mapping[str, Any]], token: str = ""
     ) -> None:
-        """Say that the test starts; on disk before the test changes anything (decision 17)."""
+        """
+        Say that the test starts; on disk before the test changes anything (decision 17).
+
+        *given* holds its ``params`` as they came and its ``scale``: {name: [used, at production]}. *token* marks the case in the
+        kernel log.
+        """
         self.append(
             "begin",
             durable=True,
             case=case,
             id=use_case,
             profile=profile,
-            scale=dict(scale),
-            params=dict(params),
+            scale=dict(given["scale"]),
+            params=dict(given["params"]),
+            token=token,
             wall=time.time(),
             boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
             pid=os.getpid(),
@@ -107,6 +113,14 @@ class Record:
         path = folder / name
         data = content.encode("utf-8", "replace") if isinstance(content, str) else content
         path.write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        self.append("evidence", name=name, path=f"{EVIDENCE}/{name}", sha256=digest, about=about)
+        self.evidence_file(path, about)
         return path
+
+    def evidence_file(self, path: Path, about: str) -> None:
+        """Point to a file that lies below the test's folder already, as it is now."""
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            for part in iter(lambda: file.read(1 << 20), b""):
+                digest.update(part)
+        where = path.relative_to(self.folder)
+        self.append("evidence", name=path.name, path=str(where), sha256=digest.hexdigest(), about=about)

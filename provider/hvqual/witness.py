@@ -80,7 +80,7 @@ class Witness:
         try:
             beat = until(first, timeout, f"a heartbeat of '{self.guest.name}'", interval=0.01)
         except WaitTimeoutError as error:
-            message = f"The guest did not become ready. {error} Its console is in the evidence."
+            message = f"The guest did not become ready. {error} Its console is kept beside the record."
             self.record.problem("vm-lost", message, self.guest.name)
             raise TestFail(message) from None
         return cast("Beat", beat)

@@ -23,7 +23,9 @@ def lines(folder):
 def test_lines_are_numbered_without_gap(tmp_path):
     """Each kind of line carries the next number."""
     record = Record(tmp_path)
-    record.begin("libvirt:hvqual.x.y:single_big", "hvqual.x.y", "lab", {}, {"hv_id": "hvqual.x.y"})
+    record.begin(
+        "libvirt:hvqual.x.y:single_big", "hvqual.x.y", "lab", given={"params": {"hv_id": "hvqual.x.y"}, "scale": {}}
+    )
     record.observe("a", 1.5, "s", "vm1")
     with record.step("go"):
         record.evidence("note.txt", "text", "what it is")
@@ -62,7 +64,7 @@ def test_kill_9_loses_nothing_that_was_observed(tmp_path):
         "import os, signal, sys\n"
         "from provider.hvqual.record import Record\n"
         "record = Record(sys.argv[1])\n"
-        "record.begin('k', 'i', 'lab', {}, {})\n"
+        "record.begin('k', 'i', 'lab', given={'params': {}, 'scale': {}})\n"
         "record.observe('a', 1, 'count')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

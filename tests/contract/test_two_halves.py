@@ -23,7 +23,8 @@ KEY = "libvirt:hvqual.lifecycle.start:single_big"
 @pytest.fixture
 def written(tmp_path):
     record = Record(tmp_path)
-    record.begin(KEY, "hvqual.lifecycle.start", "smoke", {"hv_rounds": ["3", "20"]}, {"hv_rounds": "20"})
+    given = {"params": {"hv_rounds": "20"}, "scale": {"hv_rounds": ["3", "20"]}}
+    record.begin(KEY, "hvqual.lifecycle.start", "smoke", given=given)
     record.append("node_state", when="before", digest="aa")
     with record.step("start"):
         record.observe("guest_ready", 2.5, "s", "hvq-1")

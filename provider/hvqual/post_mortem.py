@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What became of a guest, looked at when its case is over: its console, QEMU's log, and whether it died by itself.
+
+A dead guest seldom says why: the steps only see that it does not answer. Here the answer is looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Optional
+
+from provider.hvqual import host_process
+from provider.hvqual.guests import Guest
+from provider.hvqual.record import Record
+
+PANIC = re.compile(r"Kernel panic - not syncing[^\r\n]{0,200}|Oops: [^\r\n]{0,200}|BUG: unable to handle[^\r\n]{0,200}")
+LONGEST = 16 * 1024 * 1024
+
+
+def examine(guest: Guest, record: Record, qemu_log: Optional[Path] = None) -> None:
+    """Keep the guest's console and QEMU's log as evidence; write down a panic, and a QEMU that died while its guest was on."""
+    console = _text(Path(guest.place.console_log))
+    if console:
+        record.evidence_file(Path(guest.place.console_log), f"console of {guest.name}")
+    said = _text(qemu_log) if qemu_log else ""
+    if said:
+        record.evidence(f"qemu-{guest.name}.log", said, f"QEMU's log of {guest.name}")
+    panic = PANIC.search(console)
+    if panic:
+        record.problem("guest-panic", f"The kernel of '{guest.name}' died: {panic[0]}", guest.name)
+    if guest.on and not host_process.emulators(guest.name):
+        last = said.strip().splitlines()[-1:] or ["QEMU's log says nothing"]
+        record.problem(
+            "qemu-crash", f"The QEMU of '{guest.name}' is gone though nobody stopped it; {last[0]}", guest.name
+        )
+
+
+def _text(path: Path) -> str:
+    """Return what the file holds, the last 16 MiB of it, '' when there is none: a guest may write without end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LONGEST))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

@@ -28,7 +28,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
-    """Show *source* at *target* by the system call itself: mount(8) would resolve /proc/self/fd/N, a path that is hidden by then."""
+    """Show *source* at *target*, by the system call: the program would resolve /proc/self/fd/N, a path that is hidden by then."""
     arguments = (os.fsencode(source), os.fsencode(target), os.fsencode(kind), flags, os.fsencode(options))
     if _LIBC.mount(arguments[0], arguments[1], arguments[2], ctypes.c_ulong(arguments[3]), arguments[4]) != 0:
         error = ctypes.get_errno()

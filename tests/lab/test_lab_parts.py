@@ -33,7 +33,7 @@ def test_budgets_fit_the_machine_and_leave_it_a_reserve(cpus, memory):
 
 
 def test_machine_that_is_too_small_is_refused_with_both_numbers():
-    with pytest.raises(LabError, match="needs 2048 MiB .* found 1536 MiB"):
+    with pytest.raises(LabError, match=r"needs 2048 MiB .* found 1536 MiB"):
         share_out(2, GIB * 3 // 2)
 
 
@@ -124,7 +124,7 @@ def test_unknown_host_is_refused_with_the_known_ones():
 
 @pytest.mark.parametrize("text", [settings.default_network(), settings.fabric_network()])
 def test_networks_are_xml(text):
-    assert ET.fromstring(text).tag == "network"  # noqa: S314 - our own text
+    assert ET.fromstring(text).tag == "network"
 
 
 def test_hosts_have_identities_of_their_own_that_stay():
@@ -156,7 +156,7 @@ def test_missing_tools_are_one_sentence_with_the_packages():
 
 def test_without_root_the_lab_is_refused(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LabError, match="needs root .* found user id 1000; run it with sudo"):
+    with pytest.raises(LabError, match=r"needs root .* found user id 1000; run it with sudo"):
         tools.require_root("The lab")
 
 

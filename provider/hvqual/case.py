@@ -52,7 +52,7 @@ def case(test: Any, params: Any, env: Any, own: type[S]) -> Iterator[Case[S]]:
     key = identity.key(str(params["vm_type"]))
     record = Record(test.logdir)
     token = secrets.token_hex(4)
-    given = {"params": reader.given, "scale": reader.scale}
+    given: dict[str, dict[str, Any]] = {"params": dict(reader.given), "scale": dict(reader.scale)}
     record.begin(key, identity.id, identity.profile, given=given, token=token)
     it = Case(test, params, env, identity, wanted, settings, limits, record, UndoLog.of_environment(), token)
     status, message = "error", "the test ended without saying how"

@@ -38,7 +38,17 @@ def listing() -> float:
 
 def run_case(folder: str) -> tuple[float, list[dict[str, object]]]:
     """Run the start-time case once; return its wall time and the lines of its record."""
-    command = ["avocado", "run", "--vt-type", "libvirt", "--job-results-dir", folder, "--vt-only-filter", "sla.start_time", "hvqual"]
+    command = [
+        "avocado",
+        "run",
+        "--vt-type",
+        "libvirt",
+        "--job-results-dir",
+        folder,
+        "--vt-only-filter",
+        "sla.start_time",
+        "hvqual",
+    ]
     wall = timed(command)
     record = max(Path(folder).rglob("observations.jsonl"), key=lambda path: path.stat().st_mtime)
     return wall, [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]

@@ -46,7 +46,9 @@ def test_busybox_lists_and_extracts_it(tmp_path):
         pytest.skip("busybox is not installed")
     archive = sample()
     del archive.entries["dev/console"]
-    subprocess.run([busybox, "cpio", "-i", "-d"], input=archive.to_bytes(), cwd=tmp_path, capture_output=True, check=True)
+    subprocess.run(
+        [busybox, "cpio", "-i", "-d"], input=archive.to_bytes(), cwd=tmp_path, capture_output=True, check=True
+    )
     assert (tmp_path / "bin/tool").read_bytes() == b"#!/bin/sh\n"
     assert stat.S_IMODE((tmp_path / "usr/bin/tool").stat().st_mode) == 0o755
     assert (tmp_path / "etc/odd").read_bytes() == b"12345"

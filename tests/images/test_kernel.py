@@ -101,7 +101,10 @@ def test_ldd_is_understood():
 \tlibgone.so.2 => not found
 \t/lib64/ld-linux-x86-64.so.2 (0x00007f02)
 """
-    assert host_files.parse_ldd(text) == (["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"], ["libgone.so.2"])
+    assert host_files.parse_ldd(text) == (
+        ["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"],
+        ["libgone.so.2"],
+    )
 
 
 def test_libraries_of_a_program():

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from avocado.core.output import LOG_UI
 
+from avocado_hvqual import catalog
 from avocado_hvqual.campaign import facts, hook
 from avocado_hvqual.campaign.folder import host_id
 from avocado_hvqual.campaign.host_watch import HostWatch
 from avocado_hvqual.campaign.job_events import JobEvents
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import DefinitionError
-from avocado_hvqual.model.case import Phase
+from avocado_hvqual.model.case import CaseKey, Phase
 from avocado_hvqual.model.plan import Plan, PlannedCase
 
 
@@ -36,6 +38,31 @@ def _header(job: Any, profile: str) -> dict[str, Any]:
     }
 
 
+def _as_shipped(cases: Iterable[PlannedCase]) -> tuple[list[PlannedCase], list[dict[str, str]]]:
+    """
+    Return the cases as the cfgs ship them, and each ``hv_*`` parameter that the job gave another value.
+
+    A filter or --vt-extra-params changes what a test asks and owes; it does not change what is asked of the node. A case that the cfgs
+    do not hold at all is judged as it says of itself, and told as such.
+    """
+    loaded: dict[tuple[str, str], Mapping[CaseKey, catalog.Entry]] = {}
+    planned, changes = [], []
+    for case in cases:
+        place = (case.params["hv_profile"], case.key.vt_type)
+        if place not in loaded:
+            loaded[place] = catalog.load(place[0], place[1:])
+        entry = loaded[place].get(case.key)
+        shipped = entry.planned if entry else case
+        planned.append(shipped)
+        if entry is None:
+            changes.append({"name": "hv_id", "value": str(case.key), "profile_value": "", "case": str(case.key)})
+        for name in sorted(case.params.keys() | shipped.params.keys()):
+            value, meant = case.params.get(name, ""), shipped.params.get(name, "")
+            if value != meant:
+                changes.append({"name": name, "value": value, "profile_value": meant, "case": str(case.key)})
+    return planned, changes
+
+
 def begin(job: Any) -> hook.Watched:
     """
     Return the watch over a plain job, with the whole plan on disk before the first test.
@@ -51,7 +78,10 @@ def begin(job: Any) -> hook.Watched:
         raise DefinitionError(message)
     profile = _profile(list(cases.values()))
     journal = Journal.create(folder, _header(job, profile))
-    journal.append("plan", Plan(profile, tuple(cases.values()), ()).to_json())
+    shipped, changes = _as_shipped(cases.values())
+    journal.append("plan", Plan(profile, tuple(shipped), ()).to_json())
+    for change in changes:
+        journal.append("parameter", change)
     for phase in Phase:
         if any(case.phase is phase for case in cases.values()):
             journal.append("phase-begin", {"phase": phase.value})

@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from typing_extensions import Self
-
 PORT_NAME = "org.avocado-hvqual.witness.0"
 SERIAL, NETWORK = "HB1", "HB2"
 LINE = re.compile(rb"(HB[12]) (\S{1,64}) ([0-9a-f-]{36}) (\d{1,18}) (\d{1,18})")
@@ -66,7 +64,7 @@ class Observer:
         self._error: Optional[BaseException] = None
         self._thread = threading.Thread(target=self._run, name="hvqual-observer", daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Observer:
         self._thread.start()
         return self
 

@@ -10,7 +10,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from avocado.core.exceptions import TestError
-from typing_extensions import Self
 
 import libvirt
 
@@ -61,7 +60,7 @@ class Libvirt:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="hvqual-events", daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Libvirt:
         self._timer = libvirt.virEventAddTimeout(100, lambda *_: None, None)
         self._id = self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None)
         self._thread.start()

@@ -118,7 +118,9 @@ def test_the_trees_are_found_wherever_pip_puts_them(tmp_path, wheel, without_us,
     options = [argument.format(place) for argument in arguments]
     python = Path(sys.executable if options[0] != "--user" else getattr(sys, "_base_executable", sys.executable))
     user = {"PYTHONUSERBASE": str(place), "PIP_BREAK_SYSTEM_PACKAGES": "1"}
-    environments.pip("install", "--quiet", "--no-deps", "--no-index", *options, wheel, python=python, **user)
+    # Without --ignore-installed, pip 23 would uninstall us from the environment that runs these tests.
+    quiet = ["--quiet", "--no-deps", "--no-index", "--ignore-installed"]
+    environments.pip("install", *quiet, *options, wheel, python=python, **user)
     package = next(place.rglob("avocado_hvqual/trees.py")).parent.parent
     code = f"import sys; sys.path.insert(0, {str(package)!r}); from avocado_hvqual.trees import provider_root; print(provider_root())"
     done = without_us.run("python", "-c", code)

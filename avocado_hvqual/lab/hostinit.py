@@ -122,14 +122,20 @@ def private_folders(config: dict[str, Any]) -> None:
     """Put the host's own folders over the machine's, and keep visible what lies below a hidden one."""
     # Opened before anything is hidden: afterwards the paths lead elsewhere.
     binds = [(os.open(source, os.O_PATH), Path(target)) for source, target in config["binds"]]
-    outside = [(os.open(folder, os.O_PATH), _RUN / "outside" / folder.strip("/")) for folder in config["outside"]]
     kept = [(os.open(folder, os.O_PATH), Path(folder)) for folder in config["keep"]]
-    for descriptor, target in binds:
+    run, *others = binds
+    bind(*run)
+    for folder in config["outside"]:
+        # Before it is covered: an open folder leads to what covers it.
+        target = _RUN / "outside" / folder.strip("/")
+        target.mkdir(parents=True)
+        mount(folder, target, "", _MS_BIND | _MS_REC)
+    for descriptor, target in others:
         bind(descriptor, target)
-    for descriptor, target in [*outside, *kept]:
+    for descriptor, target in kept:
         target.mkdir(parents=True, exist_ok=True)
         bind(descriptor, target)
-    for descriptor, _target in [*binds, *outside, *kept]:
+    for descriptor, _target in [*binds, *kept]:
         os.close(descriptor)
     for folder in config["folders"]:
         Path(folder).mkdir(parents=True, exist_ok=True)

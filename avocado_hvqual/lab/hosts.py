@@ -175,8 +175,7 @@ def power_on(name: str, paths: LabPaths, budget: Budget, qemu: str | None) -> No
         check=False,
     )
     launcher = Process.of(int(run.stdout)) if run.returncode == 0 else None
-    ready = paths.host(name) / "run/hvqual/ready"
-    log = paths.host(name) / "init.log"
+    ready, log = paths.host(name) / "run/hvqual/ready", paths.host(name) / "init.log"
     if launcher is not None:
         wait.until(
             lambda: ready.exists() or not launcher.alive(),

@@ -108,6 +108,21 @@ def show(target: Node, path: str) -> None:
     """Make a folder that lies below a host's own /tmp or /var/tmp (a virtual environment, a checkout) visible in the host."""
     if not path.startswith(tuple(f"{folder}/" for folder in OWN_FOLDERS)) or inner(target, path).exists():
         return
+    if not Path(path).is_dir():
+        message = f"The folder {path} cannot be shown in the host: there is no such folder."
+        raise LabError(message)
     into = ["nsenter", "--target", str(target.init.pid), "--mount", "--"]
-    subprocess.run([*into, "mkdir", "-p", path], check=True)
-    subprocess.run([*into, "mount", "--bind", f"/run/hvqual/outside{path}", path], check=True)
+    for line in (["mkdir", "-p", path], ["mount", "--bind", f"/run/hvqual/outside{path}", path]):
+        run = subprocess.run([*into, *line], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            message = f"The folder {path} cannot be shown in the host: {run.stderr.strip()}"
+            raise LabError(message)
+
+
+def show_folder(name: str, folder: Path) -> None:
+    """
+    Make *folder* visible in host *name* under its own path.
+
+    Only needed for what lies below /tmp or /var/tmp, which each host has for its own; everything else is visible anyway.
+    """
+    show(node(name), str(folder.absolute()))

@@ -8,6 +8,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,11 +84,18 @@ def save(paths: LabPaths, state: State) -> None:
 
 @contextlib.contextmanager
 def locked(paths: LabPaths) -> Iterator[None]:
-    """Hold the lab's lock, so that two commands never change it at once."""
-    paths.home.mkdir(parents=True, exist_ok=True)
-    with paths.lock.open("a", encoding="ascii") as stream:
-        wait.until(lambda: _try_lock(stream.fileno()), _LOCK_TIMEOUT, f"another command to release {paths.lock}")
-        yield
+    """Hold the lab's lock, so that two commands never change it at once; what the machine refuses meanwhile becomes a `LabError`."""
+    try:
+        paths.home.mkdir(parents=True, exist_ok=True)
+        with paths.lock.open("a", encoding="ascii") as stream:
+            what = f"another command to release {paths.lock}"
+            wait.until(lambda: _try_lock(stream.fileno()), _LOCK_TIMEOUT, what)
+            yield
+    except (wait.WaitTimeoutError, OSError, subprocess.SubprocessError) as error:
+        message = (
+            f"The lab in {paths.root} could not be changed: {error} 'avocado hvqual lab down' removes what is left."
+        )
+        raise LabError(message) from error
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -170,6 +170,22 @@ def test_execute_gives_status_output_folder_and_input(lab_up):
         lab.execute("hv-a", [])
 
 
+def test_folder_below_tmp_is_seen_on_request_only(lab_up, tmp_path):
+    (tmp_path / "word").write_text("seen")
+    assert lab.execute("hv-a", ["cat", str(tmp_path / "word")], capture=True).returncode != 0
+    lab.show_folder("hv-a", tmp_path)
+    lab.show_folder("hv-a", tmp_path)
+    assert in_host("hv-a", "cat", str(tmp_path / "word")) == "seen"
+    with pytest.raises(LabError, match="cannot be shown"):
+        lab.show_folder("hv-a", tmp_path / "nowhere")
+
+
+def test_kernel_log_is_written_and_read_inside(lab_up):
+    mark = f"hvq-test-{os.getpid()}"
+    in_host("hv-a", "sh", "-c", f"echo {mark} >/dev/kmsg")
+    assert mark in in_host("hv-a", "dmesg")
+
+
 def test_command_in_a_host_ends_with_the_one_outside(lab_up):
     run = subprocess.Popen(lab.command("hv-a", ["sleep", "4321"]))
     wait.until(lambda: "sleep 4321" in in_host("hv-a", "ps", "-e", "-o", "args"), 10, "the command to run")

@@ -93,14 +93,26 @@ def test_damaged_state_is_one_sentence_with_file_and_remedy(tmp_path, text):
 
 def test_lock_keeps_a_second_command_out(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "_LOCK_TIMEOUT", 0.2)
-    from avocado_hvqual.wait import WaitTimeoutError
-
     with state.locked(LabPaths(tmp_path)):
-        with pytest.raises(WaitTimeoutError, match=r"another command to release .*lab\.lock"):
+        with pytest.raises(LabError, match=r"another command to release .*lab\.lock"):
             with state.locked(LabPaths(tmp_path)):
                 pass
     with state.locked(LabPaths(tmp_path)):
         pass
+
+
+def test_what_the_machine_refuses_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match=r"could not be changed: .*file.*lab down"):
+        with state.locked(LabPaths(tmp_path / "file")):
+            pass
+
+
+def test_version_2_leaf_is_made_and_controllers_handed_on(tmp_path):
+    (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
+    hostinit.leave_cgroup_root(tmp_path)
+    assert (tmp_path / "init/cgroup.procs").read_text() == "0"
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory"
 
 
 def test_labs_of_two_homes_have_different_cgroups(tmp_path):

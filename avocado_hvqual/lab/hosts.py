@@ -53,6 +53,9 @@ def prepare(name: str, paths: LabPaths, budget: Budget) -> Path:
     for part in binds:
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / "run/hvqual/bin").mkdir(parents=True)
+    if name != FABRIC:
+        # libvirt's package makes it on a real host; the guests' disks lie there.
+        (folder / "var-lib-libvirt/images").mkdir(mode=0o711, exist_ok=True)
     config = folder / "config.json"
     config.write_text(json.dumps(_config(name, paths, budget, binds), indent=1), encoding="utf-8")
     if name != FABRIC:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from avocado_hvqual import clean as node_clean
-from avocado_hvqual.campaign import journal, scratch
+from avocado_hvqual.campaign import journal, processes, scratch
 from avocado_hvqual.campaign.folder import home, host_id
 from avocado_hvqual.errors import JournalError
 
@@ -38,6 +38,9 @@ def clean(*, lab: bool, force: bool, write: Write) -> int:
     """Clean this host, or each host of the lab from inside; return 0 when nothing of ours is left, else 1."""
     if lab:
         return _clean_lab(force=force, write=write)
+    for process in processes.abandoned():
+        write(f"done: ended process {process.pid}, which a dead run had left")
+    processes.kill(processes.abandoned(), grace=1.0)
     for path in scratch.remove_abandoned():
         write(f"done: removed '{path}'")
     close_abandoned(write)

@@ -22,7 +22,7 @@ from avocado.core.exceptions import JobError
 from avocado.core.output import LOG_UI
 
 from avocado_hvqual import catalog
-from avocado_hvqual.campaign import libvirt_probe
+from avocado_hvqual.campaign import libvirt_probe, processes
 from avocado_hvqual.campaign.job_events import JobEvents, uid_of
 from avocado_hvqual.campaign.watchdog import MARGIN_SECONDS, Watchdog
 from avocado_hvqual.errors import HvqualError
@@ -30,6 +30,7 @@ from avocado_hvqual.model.case import CaseKey
 from avocado_hvqual.model.plan import PlannedCase
 
 CRASHED = 2
+HELPER_SECONDS = 1.0
 """Avocado's own bit for a job that failed: the least that a broken hook ends with."""
 
 
@@ -101,6 +102,7 @@ def tame(job: Any) -> None:
     when even the watchdog died. What a user set is left.
     """
     _let_helpers_be_found()
+    processes.mark()
     for suite in job.test_suites:
         ours = [runnable for runnable in suite.tests or () if catalog.is_ours(runnable)]
         for runnable in ours:
@@ -176,10 +178,18 @@ def settle(watched: Watched) -> None:
     """End what the tests of a finished job left running and take the results that no event told."""
     job = watched.job
     watched.guarded(lambda: watched.failures.extend(watched.watchdog.stop()), "Ending what tests left running")
+    watched.guarded(lambda: _end_helpers(watched), "Ending avocado-vt's helpers")
     if watched.watchdog.failure:
         watched.failures.append(watched.watchdog.failure)
     watched.guarded(lambda: watched.events.reconcile(list(job.result.tests)), "Taking avocado's list of results")
     watched.failures.extend(watched.events.failures)
+
+
+def _end_helpers(watched: Watched) -> None:
+    """End the helpers of avocado-vt that outlived their tests: the node has no process more than before."""
+    mark = os.environ.pop(processes.MARK, "")
+    left = processes.kill(processes.marked(mark), HELPER_SECONDS) if mark else []
+    watched.failures.extend(f"Process {process.pid} of a test lives on though it was killed." for process in left)
 
 
 def after(job: Any) -> None:

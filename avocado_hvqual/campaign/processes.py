@@ -12,6 +12,8 @@ from typing import Optional
 from avocado_hvqual import wait
 
 PROC = Path("/proc")
+MARK = "HVQUAL_JOB"
+"""What the processes below a job of ours carry in their environment: the pid and the start of the avocado that runs it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,43 @@ def tasks_of_job(job_id: str) -> dict[str, list[Process]]:
 def of_task(task_id: str, job_id: str) -> list[Process]:
     """Return runner and test processes of one avocado task."""
     return tasks_of_job(job_id).get(task_id, [])
+
+
+def mark() -> str:
+    """
+    Let every process that is started from now on below this one carry our mark; return it.
+
+    avocado-vt's helpers (aexpect_helper, the tcpdump that sniffs addresses) make themselves daemons: when their test is killed nothing but
+    the environment tells whose they were.
+    """
+    me = look(os.getpid())
+    os.environ[MARK] = f"{os.getpid()}:{me.start if me else 0}"
+    return os.environ[MARK]
+
+
+def _marks() -> list[tuple[Process, str]]:
+    """Return each living process that carries a mark, with the mark."""
+    found = []
+    for process in everyone():
+        try:
+            environment = (PROC / str(process.pid) / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        said = next((entry for entry in environment if entry.startswith(f"{MARK}=".encode())), b"")
+        if said and process.alive and process.pid != os.getpid():
+            found.append((process, said.partition(b"=")[2].decode("ascii", "replace")))
+    return found
+
+
+def marked(by: str) -> list[Process]:
+    """Return the living processes that carry the given mark."""
+    return [process for process, said in _marks() if said == by]
+
+
+def abandoned() -> list[Process]:
+    """Return the living processes that carry a mark of an avocado that is no more."""
+    owners = {f"{process.pid}:{process.start}" for process in everyone() if process.alive}
+    return [process for process, said in _marks() if said not in owners]
 
 
 def _same(process: Process) -> bool:

@@ -33,7 +33,7 @@ class Around:
     changes: list[str] = field(default_factory=list)
 
 
-def _put_back() -> list[str]:
+def put_back() -> list[str]:
     """Replay the undo log; return what could not be put back."""
     answer = node.replay(home(), host_id())
     left = [f"not put back: {one['action']} {one['details']}" for one in answer["left"]]
@@ -41,7 +41,7 @@ def _put_back() -> list[str]:
 
 
 def _compare(around: Around) -> None:
-    left = _put_back()
+    left = put_back()
     around.after = node.capture()
     if around.before is not None:
         around.changes = node.diff(around.before, around.after)
@@ -56,7 +56,7 @@ def unchanged(journal: Journal) -> Iterator[Around]:
     What dead tests left is put back first, before the block and after it: the difference is what even that did not mend. A state
     that cannot be asked counts as different, for nobody knows that it is the same.
     """
-    _put_back()
+    put_back()
     around = Around(before=node.capture())
     try:
         yield around

@@ -11,7 +11,7 @@ from typing import Any
 from avocado.core.output import LOG_UI
 
 from avocado_hvqual import catalog
-from avocado_hvqual.campaign import facts, hook
+from avocado_hvqual.campaign import around, facts, hook
 from avocado_hvqual.campaign.folder import host_id
 from avocado_hvqual.campaign.host_watch import HostWatch
 from avocado_hvqual.campaign.job_events import JobEvents
@@ -109,6 +109,8 @@ def _conclude(watched: hook.Watched, watch: HostWatch, folder: Path) -> int:
 def _close(watched: hook.Watched, watch: HostWatch) -> None:
     journal = watched.events.journal
     watch.finish(journal, watched.events.started)
+    # A test that was killed could not put back what it had changed; the job that ran it does.
+    watched.guarded(lambda: watched.failures.extend(around.put_back()), "Putting the node back")
     for failure in watched.failures:
         journal.append("problem", {"message": failure, "where": "hook"})
     interrupted = watched.job.interrupted_reason is not None

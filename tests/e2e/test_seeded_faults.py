@@ -39,17 +39,18 @@ def test_fault_is_found(node, fault, use_case):
     """The run does not end in 0, the finding says what happened with its severity, and the host is as it was."""
     results = node.results()
     before = node.digest()
-    run = [
-        "avocado",
-        "run",
-        "--vt-type",
-        "libvirt",
-        "--job-results-dir",
-        str(results),
-        "--vt-only-filter",
-        FILTERS[use_case],
+    select = ["--vt-type", "libvirt", "--vt-only-filter", FILTERS[use_case]]
+    run = ["avocado", "run", "--job-results-dir", str(results), *select]
+    # Guests are watched long enough for the fault to come while they are.
+    profile = [
+        "--vt-extra-params",
+        "hv_profile=smoke",
+        "--vt-extra-params",
+        "hv_ready_timeout=60",
+        "--vt-extra-params",
+        "hv_hold=5",
+        "hvqual",
     ]
-    profile = ["--vt-extra-params", "hv_profile=smoke", "--vt-extra-params", "hv_ready_timeout=60", "hvqual"]
     done = node.inside(
         "avocado", "hvqual", "fault", "seed", fault.name, "--results", str(results), "--", *run, *profile
     )

@@ -13,7 +13,7 @@ from avocado_hvqual import wait
 
 PROC = Path("/proc")
 MARK = "HVQUAL_JOB"
-"""What the processes below a job of ours carry in their environment: the pid and the start of the avocado that runs it."""
+"""What processes below a job of ours carry in their environment: pid namespace, pid and start of the avocado that runs it."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,12 @@ def mark() -> str:
     the environment tells whose they were.
     """
     me = look(os.getpid())
-    os.environ[MARK] = f"{os.getpid()}:{me.start if me else 0}"
+    os.environ[MARK] = f"{_namespace()}:{os.getpid()}:{me.start if me else 0}"
     return os.environ[MARK]
+
+
+def _namespace() -> int:
+    return (PROC / "self/ns/pid").stat().st_ino
 
 
 def _marks() -> list[tuple[Process, str]]:
@@ -116,8 +120,10 @@ def marked(by: str) -> list[Process]:
 
 def abandoned() -> list[Process]:
     """Return the living processes that carry a mark of an avocado that is no more."""
-    owners = {f"{process.pid}:{process.start}" for process in everyone() if process.alive}
-    return [process for process, said in _marks() if said not in owners]
+    here = f"{_namespace()}:"
+    owners = {f"{here}{process.pid}:{process.start}" for process in everyone() if process.alive}
+    # Of another pid namespace (a lab host, seen from outside) nothing can be said: its numbers are not ours.
+    return [process for process, said in _marks() if said.startswith(here) and said not in owners]
 
 
 def _same(process: Process) -> bool:

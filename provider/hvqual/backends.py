@@ -28,10 +28,11 @@ def guests_of(case: Case[Any]) -> Iterator[Backend]:
     vm_type = case.params["vm_type"]
     if vm_type == "libvirt":
         # Imported here: a QEMU-only node need not have libvirt-python.
-        from provider.hvqual import libvirt_guests, operations
+        from provider.hvqual import libvirt_guests
+        from provider.hvqual.operations import power
 
         with libvirt_guests.defined(case) as stand:
-            yield Backend(stand.guests, lambda guest: operations.start(guest, stand.expect))
+            yield Backend(stand.guests, lambda guest: power.start(guest, stand.expect))
     elif vm_type == "qemu":
         from provider.hvqual import qemu_guests
 

@@ -17,6 +17,15 @@ TCG_MODEL = "Nehalem"
 
 
 @dataclass(frozen=True)
+class Disk:
+    """One disk of a guest: a file on the host."""
+
+    path: str
+    mib: int
+    format: str = "raw"
+
+
+@dataclass(frozen=True)
 class Spec:
     """One guest as the case asks for it: the model that host, libvirt and guest are held against."""
 
@@ -24,9 +33,23 @@ class Spec:
     uuid: str
     vcpus: int
     memory_kib: int
-    mac: str
-    disk: str
-    disk_mib: int
+    macs: tuple[str, ...]
+    disks: tuple[Disk, ...]
+    flavor: str = ""
+    iothreads: int = 0
+    pins: tuple[int, ...] = ()
+    """The host CPU of each vCPU, empty when it may run anywhere."""
+    hugepage_kib: int = 0
+
+    @property
+    def mac(self) -> str:
+        """The MAC address of its first network interface, over which it is logged in to."""
+        return self.macs[0]
+
+    @property
+    def disk(self) -> str:
+        """The path of its first disk, which carries the disk canary."""
+        return self.disks[0].path
 
 
 @dataclass(frozen=True)
@@ -55,7 +78,9 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
   <metadata>{marks.owner_element(place.owner, os.getpid())}</metadata>
   <memory unit='KiB'>{spec.memory_kib}</memory>
   <currentMemory unit='KiB'>{spec.memory_kib}</currentMemory>
+{_memory_backing(spec)}\
   <vcpu placement='static'>{spec.vcpus}</vcpu>
+{_threads(spec)}\
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{escape(str(image.kernel))}</kernel>
@@ -66,12 +91,29 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
   {_cpu(spec, place)}
   <clock offset='utc'/>
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
+  <pm><suspend-to-mem enabled='yes'/><suspend-to-disk enabled='yes'/></pm>
   <devices>
     <emulator>{escape(place.emulator)}</emulator>
 {_devices(spec, place)}
   </devices>
 </domain>
 """
+
+
+def _memory_backing(spec: Spec) -> str:
+    """Return what backs the guest's memory: nothing said, or huge pages of one size."""
+    if not spec.hugepage_kib:
+        return ""
+    return f"  <memoryBacking><hugepages><page size='{spec.hugepage_kib}' unit='KiB'/></hugepages></memoryBacking>\n"
+
+
+def _threads(spec: Spec) -> str:
+    """Return the IOThreads of the guest and the host CPUs of its vCPUs."""
+    told = f"  <iothreads>{spec.iothreads}</iothreads>\n" if spec.iothreads else ""
+    if spec.pins:
+        pins = "".join(f"<vcpupin vcpu='{vcpu}' cpuset='{cpu}'/>" for vcpu, cpu in enumerate(spec.pins))
+        told += f"  <cputune>{pins}</cputune>\n"
+    return told
 
 
 def _cpu(spec: Spec, place: Place) -> str:
@@ -90,12 +132,8 @@ def _devices(spec: Spec, place: Place) -> str:
     <controller type='pci' model='pcie-root'/>{ports}
     <controller type='usb' model='none'/>
     <controller type='virtio-serial'/>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw' cache='none'/><source file={quoteattr(spec.disk)}/><target dev='vda' bus='virtio'/>
-    </disk>
-    <interface type='network'>
-      <mac address='{spec.mac}'/><source network={quoteattr(place.network)}/><model type='virtio'/><rom enabled='no'/>
-    </interface>
+{_disks(spec)}
+{_interfaces(spec, place)}
     <serial type='pty'><log file={quoteattr(place.console_log)} append='on'/><target port='0'/></serial>
     <console type='pty'><target type='serial' port='0'/></console>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
@@ -104,3 +142,28 @@ def _devices(spec: Spec, place: Place) -> str:
     </channel>
     <memballoon model='virtio'/>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"""
+
+
+def _disks(spec: Spec) -> str:
+    """Return the disks, which take the IOThreads in turn."""
+    return "\n".join(
+        f"    <disk type='file' device='disk'>"
+        f"<driver name='qemu' type='{disk.format}' cache='none'"
+        f"{f' iothread={quoteattr(str(number % spec.iothreads + 1))}' if spec.iothreads else ''}/>"
+        f"<source file={quoteattr(disk.path)}/><target dev='{target(number)}' bus='virtio'/></disk>"
+        for number, disk in enumerate(spec.disks)
+    )
+
+
+def target(number: int) -> str:
+    """Return the name of the disk *number* (0, 1, ...) in libvirt and in the guest."""
+    return f"vd{'abcdefghijklmnopqrstuvwxyz'[number]}"
+
+
+def _interfaces(spec: Spec, place: Place) -> str:
+    """Return the network interfaces, all in the one network."""
+    return "\n".join(
+        f"    <interface type='network'><mac address='{mac}'/><source network={quoteattr(place.network)}/>"
+        f"<model type='virtio'/><rom enabled='no'/></interface>"
+        for mac in spec.macs
+    )

@@ -121,9 +121,13 @@ class Expect:
         """Expect the inactive XML to say what the model says."""
         xml = self.truth.xml(guest.name, inactive=True)
         spec = guest.spec
-        mac = xml.find("devices/interface/mac")
-        found = (xml.findtext("vcpu"), xml.findtext("memory"), mac.get("address") if mac is not None else None)
-        wanted = (str(spec.vcpus), str(spec.memory_kib), spec.mac)
+        macs = tuple(mac.get("address") for mac in xml.iterfind("devices/interface/mac"))
+        disks = tuple(source.get("file") for source in xml.iterfind("devices/disk/source"))
+        found = (xml.findtext("vcpu"), xml.findtext("memory"), xml.findtext("iothreads", "0"), macs, disks)
+        files = tuple(disk.path for disk in spec.disks)
+        wanted = (str(spec.vcpus), str(spec.memory_kib), str(spec.iothreads), spec.macs, files)
         if found != wanted:
-            message = f"'{guest.name}' was defined with (vcpu, memory, mac) {wanted}; its XML has {found}."
+            message = (
+                f"'{guest.name}' was defined with (vcpu, memory, iothreads, macs, disks) {wanted}; its XML has {found}."
+            )
             fail(self.record, "wrong-result", message, guest.name)

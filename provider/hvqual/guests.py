@@ -8,12 +8,13 @@ avocado-vt fixes ``vms`` when the cfg is parsed and destroys what it does not kn
 from __future__ import annotations
 
 import os
-import uuid
+import shlex
 from pathlib import Path
 from typing import Any, Optional
 
 import aexpect
 from avocado.core.exceptions import TestError, TestFail
+from avocado.utils import process
 from virttest import virt_vm
 
 from provider.hvqual.domain_xml import Place, Spec
@@ -110,30 +111,21 @@ class Guest:
             raise TestFail(message) from None
 
 
-def specs(names: list[str], cpus: int, memory_kib: int, disk_folder: str, disk_mib: int) -> list[Spec]:
-    """Return the models of equal guests that share *cpus* and *memory_kib* of the node."""
-    count = len(names)
-    return [
-        Spec(
-            name=name,
-            uuid=str(uuid.uuid4()),
-            vcpus=max(1, cpus // count),
-            memory_kib=memory_kib // count // 2048 * 2048,
-            mac=f"52:54:00:{uuid.uuid4().hex[:2]}:{uuid.uuid4().hex[:2]}:{index:02x}",
-            disk=f"{disk_folder}/{name}.raw",
-            disk_mib=disk_mib,
-        )
-        for index, name in enumerate(names)
-    ]
+def make_disks(spec: Spec) -> None:
+    """
+    Make the guest's sparse disks, none of which may be there yet.
 
-
-def make_disk(spec: Spec) -> None:
-    """Make the guest's sparse raw disk, which must not be there yet; TestError with the mend when it cannot be made."""
-    try:
-        with Path(spec.disk).open("xb") as disk:
-            os.truncate(disk.fileno(), spec.disk_mib * MIB)
-    except OSError as error:
-        message = (
-            f"The disk '{spec.disk}' of {spec.disk_mib} MiB cannot be made: {error}. Make room, or give hv_disk_folder."
-        )
-        raise TestError(message) from None
+    TestError with the mend when one cannot be made; qemu-img makes what is not raw.
+    """
+    for disk in spec.disks:
+        try:
+            with Path(disk.path).open("xb") as file:
+                if disk.format == "raw":
+                    os.truncate(file.fileno(), disk.mib * MIB)
+            if disk.format != "raw":
+                process.run(f"qemu-img create -q -f {disk.format} {shlex.quote(disk.path)} {disk.mib}M", timeout=60)
+        except (OSError, process.CmdError) as error:
+            message = (
+                f"The disk '{disk.path}' of {disk.mib} MiB cannot be made: {error}. Make room, or give hv_disk_folder."
+            )
+            raise TestError(message) from None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ class Image:
     login_user: str
     min_memory_kib: int
     password: str
+    digest: str
+    """Of the manifest, which holds the checksums of all its files."""
 
 
 def load(home: str, name: str) -> Image:
@@ -35,7 +38,8 @@ def load(home: str, name: str) -> Image:
     folder = (Path(home) if home else marks.home() / "images") / name
     mend = f"Build it with: avocado hvqual image build {name}"
     try:
-        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = (folder / "manifest.json").read_text(encoding="utf-8")
+        told = json.loads(manifest)
         image = Image(
             name=told["name"],
             kernel=folder / told["kernel"],
@@ -45,6 +49,7 @@ def load(home: str, name: str) -> Image:
             login_user=told["login_user"],
             min_memory_kib=int(told["min_memory_kib"]),
             password=(folder / "password").read_text(encoding="utf-8").strip(),
+            digest=hashlib.sha256(manifest.encode()).hexdigest(),
         )
     except FileNotFoundError as error:
         message = f"There is no guest image '{name}': '{error.filename}' is missing. {mend}"

@@ -5,60 +5,71 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from virttest import virsh
 
-from provider.hvqual import capability, images, marks
+from provider.hvqual import capability, host_config, images, marks, warm
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import Place, Spec, domain_xml
 from provider.hvqual.expect import Expect
-from provider.hvqual.guests import Guest, make_disk, specs
+from provider.hvqual.guests import Guest, make_disks
 from provider.hvqual.heartbeat import Observer, free_socket_path
+from provider.hvqual.host_config import Shape
 from provider.hvqual.host_state import domain_guard, temporary_path
 from provider.hvqual.libvirt_truth import Libvirt
 from provider.hvqual.post_mortem import examine
+from provider.hvqual.stand import Stand
+from provider.hvqual.warm import Warm
 
 SOCKETS = "/run"
 QEMU_LOGS = Path("/var/log/libvirt/qemu")
 
 
-@dataclass(frozen=True)
-class Stand:
-    """The guests of a case on their node, and what the case asks of them."""
-
-    guests: list[Guest]
-    expect: Expect
-    truth: Libvirt
-    observer: Observer
-
-
 @contextmanager
 def defined(case: Case[Any]) -> Iterator[Stand]:
     """Hold the case's guests defined (and off) for the length of the block, whatever the block does to them."""
-    wanted, record = case.wanted, case.record
+    wanted = case.wanted
     image = images.load(wanted.image_home, wanted.image)
-    accelerator = capability.accelerator_of(wanted.qemu_binary, record)
-    room = capability.capacity(wanted.reserve_cpus, wanted.reserve_memory_mib, wanted.max_memory_mib)
-    names = [f"{marks.PREFIX}{case.token}-{number}" for number in range(1, wanted.vm_count + 1)]
+    accelerator = capability.accelerator_of(wanted.qemu_binary, case.record)
     uri = "qemu:///system" if case.params["connect_uri"] == "default" else str(case.params["connect_uri"])
     with ExitStack() as stack:
         truth = stack.enter_context(Libvirt(uri))
-        observer = stack.enter_context(Observer(truth.network_address(wanted.network), wanted.witness_port))
-        expect = Expect(truth, record, uri, wanted.operation_timeout)
+        address = truth.network_address(wanted.network)
+        observer = stack.enter_context(Observer(address, wanted.witness_port))
+        expect = Expect(truth, case.record, uri, wanted.operation_timeout)
+        found = shapes_of(case)
+        warm = _warm(case, found, [image.digest, accelerator, address, *_builds(truth, wanted.qemu_binary)])
+        stem = warm.stem if warm else f"{marks.PREFIX}{case.token}"
         guests = []
-        for spec in specs(names, room.cpus, room.memory_kib, wanted.disk_folder, wanted.disk_mib):
-            place = _place(case, spec, accelerator)
-            guest = Guest(spec, image, place, wanted)
+        for spec in host_config.specs(found, stem, wanted):
+            guest = Guest(spec, image, _place(case, spec, accelerator), wanted)
             stack.enter_context(_domain(case, guest, expect, uri))
-            guest.join(_vm(case, spec, truth.bridge(wanted.network)), observer, record)
+            guest.join(_vm(case, guest, truth.bridge(wanted.network)), observer, case.record)
             stack.callback(case.env.unregister_vm, spec.name)
             stack.callback(guest.hang_up)
-            stack.callback(examine, guest, record, QEMU_LOGS / f"{spec.name}.log")
+            stack.callback(examine, guest, case.record, QEMU_LOGS / f"{spec.name}.log")
             guests.append(guest)
-        yield Stand(guests, expect, truth, observer)
+        yield Stand(guests, expect, truth, observer, case, warm)
+
+
+def shapes_of(case: Case[Any]) -> list[Shape]:
+    """Return what each VM of the case's host configuration gets of this node."""
+    wanted = case.wanted
+    room = capability.capacity(wanted.reserve_cpus, wanted.reserve_memory_mib, wanted.max_memory_mib)
+    return host_config.shapes(case.identity.host_config, wanted, room)
+
+
+def _warm(case: Case[Any], found: list[Shape], facts: list[str]) -> Optional[Warm]:
+    """Return the save files of such guests when the case takes warm ones."""
+    return Warm(warm.key_of(found, case.wanted, facts)) if case.wanted.warm else None
+
+
+def _builds(truth: Libvirt, qemu: str) -> list[str]:
+    """Return what tells this QEMU and this libvirt from others."""
+    binary = Path(qemu).stat()
+    return [f"{binary.st_size} {binary.st_mtime_ns}", str(truth.connection.getLibVersion())]
 
 
 def _place(case: Case[Any], spec: Spec, accelerator: str) -> Place:
@@ -81,27 +92,23 @@ def _domain(case: Case[Any], guest: Guest, expect: Expect, uri: str) -> Iterator
     """Hold one domain defined with a fresh sparse disk; the undo log knows of both before they exist."""
     spec = guest.spec
     xml = Path(case.test.logdir) / f"{spec.name}.xml"
-    ours = [temporary_path(path) for path in (QEMU_LOGS / f"{spec.name}.log", spec.disk, guest.place.heartbeat)]
-    with ours[0], ours[1], ours[2], domain_guard(uri, spec.name):
-        make_disk(spec)
+    case.record.labels[spec.name] = spec.flavor
+    files = [f"{QEMU_LOGS}/{spec.name}.log", guest.place.heartbeat, *(disk.path for disk in spec.disks)]
+    with ExitStack() as stack:
+        for path in files:
+            stack.enter_context(temporary_path(path))
+        stack.enter_context(domain_guard(uri, spec.name))
+        make_disks(spec)
         xml.write_text(domain_xml(spec, guest.image, guest.place), encoding="utf-8")
         expect.act(virsh.define, str(xml))
         expect.defined_as(guest)
         yield
 
 
-def _vm(case: Case[Any], spec: Spec, bridge: str) -> Any:
+def _vm(case: Case[Any], guest: Guest, bridge: str) -> Any:
     """Return the avocado-vt VM object of the domain, registered in the test's env."""
     params = case.params.copy()
     params["nics"], params["nettype"], params["netdst"] = "nic1", "bridge", bridge
-    params["mac_nic1"] = spec.mac
-    params["shell_prompt"] = images.load(case.wanted.image_home, case.wanted.image).prompt
-    return case.env.create_vm(params["vm_type"], params.get("target"), spec.name, params, case.test.bindir)
-
-
-@contextmanager
-def save_file(guest: Guest) -> Iterator[Path]:
-    """Hold a place for the guest's save file beside its disk; nothing is there before and after the block."""
-    path = Path(f"{guest.spec.disk}.save")
-    with temporary_path(path):
-        yield path
+    params["mac_nic1"] = guest.spec.mac
+    params["shell_prompt"] = guest.image.prompt
+    return case.env.create_vm(params["vm_type"], params.get("target"), guest.name, params, case.test.bindir)

@@ -25,6 +25,7 @@ PROFILES = ("smoke", "lab", "nightly", "production")
 PHASES = ("preparation", "hypervisor", "cloud")
 IMPACTS = ("none", "guest", "host", "storage", "network")
 HOST_CONFIGS = ("single_big", "n_equal", "patterns", "none")
+DISK_FORMATS = ("raw", "qcow2")
 MATURITIES = ("lab-proven", "hardware-proven")
 
 S = TypeVar("S")
@@ -60,10 +61,15 @@ class Guests:
     image: str
     image_home: str
     vm_count: int
+    """How many VMs under n_equal; 0 is as many as the node takes."""
+    least_memory_mib: int
+    flavors: str
+    warm: bool
     reserve_cpus: int
     reserve_memory_mib: int
     max_memory_mib: int
     disk_mib: int
+    disk_format: str
     disk_folder: str
     ready_timeout: float
     login_timeout: float
@@ -75,7 +81,14 @@ class Guests:
     qemu_binary: str
 
 
-CLOSED = {"phase": PHASES, "impact": IMPACTS, "host_config": HOST_CONFIGS, "profile": PROFILES, "maturity": MATURITIES}
+CLOSED = {
+    "phase": PHASES,
+    "impact": IMPACTS,
+    "host_config": HOST_CONFIGS,
+    "profile": PROFILES,
+    "maturity": MATURITIES,
+    "disk_format": DISK_FORMATS,
+}
 
 
 def _yes_no(text: str) -> bool:

@@ -18,10 +18,10 @@ from typing import Any
 from avocado.core.exceptions import TestError
 from virttest import virt_vm
 
-from provider.hvqual import capability, host_process, images, marks
+from provider.hvqual import capability, host_config, host_process, images, marks
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
-from provider.hvqual.guests import Guest, make_disk, specs
+from provider.hvqual.guests import Guest, make_disks
 from provider.hvqual.heartbeat import PORT_NAME, Observer, free_socket_path
 from provider.hvqual.host_state import temporary_path, temporary_process
 from provider.hvqual.post_mortem import examine
@@ -56,18 +56,18 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
     image = images.load(wanted.image_home, wanted.image)
     accelerator = capability.accelerator_of(wanted.qemu_binary, case.record)
     room = capability.capacity(wanted.reserve_cpus, wanted.reserve_memory_mib, wanted.max_memory_mib)
-    names = [f"{marks.PREFIX}{case.token}-{number}" for number in range(1, wanted.vm_count + 1)]
+    found = host_config.shapes(case.identity.host_config, wanted, room)
     with ExitStack() as stack:
         observer = stack.enter_context(Observer(bridge_address(str(case.params["netdst"])), wanted.witness_port))
         guests = []
-        for spec in specs(names, room.cpus, room.memory_kib, wanted.disk_folder, wanted.disk_mib):
+        for spec in host_config.specs(found, f"{marks.PREFIX}{case.token}", wanted):
             console = str(Path(case.test.logdir) / f"serial-serial0-{spec.name}.log")
             heartbeat = free_socket_path("/run", spec.name)
             place = Place(accelerator, wanted.qemu_binary, "", console, heartbeat, wanted.witness_port, case.token)
             guest = Guest(spec, image, place, wanted)
-            for path in (spec.disk, place.heartbeat):
+            for path in (place.heartbeat, *(disk.path for disk in spec.disks)):
                 stack.enter_context(temporary_path(path))
-            make_disk(spec)
+            make_disks(spec)
             params = _params(case, guest)
             guest.join(case.env.create_vm("qemu", None, spec.name, params, case.test.bindir), observer, case.record)
             stack.callback(case.env.unregister_vm, spec.name)
@@ -85,7 +85,7 @@ def start(guest: Guest, stand: QemuStand) -> str:
     avocado-vt 113 starts QEMU with -S and takes about 3 s to open its monitors: that is no time of the product.
     """
     record = stand.case.record
-    with record.step(f"start {guest.name}"):
+    with record.step("start", guest.name):
         try:
             guest.vm.create()
         except virt_vm.VMCreateError as error:
@@ -105,7 +105,7 @@ def start(guest: Guest, stand: QemuStand) -> str:
 
 def destroy(guest: Guest, stand: QemuStand) -> None:
     """Pull the guest's power; expect its QEMU gone."""
-    with stand.case.record.step(f"destroy {guest.name}"):
+    with stand.case.record.step("destroy", guest.name):
         _off(guest)
         guest.on = False
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,17 +33,22 @@ class Record:
         self.folder = Path(folder)
         self.samples: dict[str, list[Sample]] = {}
         self.problems: list[str] = []
+        self.labels: dict[str, str] = {}
+        """By VM: what its samples are about, such as its flavor."""
         self._seq = 0
+        # Operations on many VMs write from a thread each.
+        self._lock = threading.RLock()
         self._file: IO[str] = (self.folder / FILE).open("x", encoding="utf-8")
 
     def append(self, kind: str, *, durable: bool = False, **data: Any) -> None:
         """Write one line; *durable* waits until the disk has it (the barrier before the test touches anything)."""
-        line = {"kind": kind, "seq": self._seq, "mono": time.monotonic(), **data}
-        self._file.write(json.dumps(line, sort_keys=True, allow_nan=False) + "\n")
-        self._file.flush()
-        if durable:
-            os.fsync(self._file.fileno())
-        self._seq += 1
+        with self._lock:
+            line = {"kind": kind, "seq": self._seq, "mono": time.monotonic(), **data}
+            self._file.write(json.dumps(line, sort_keys=True, allow_nan=False) + "\n")
+            self._file.flush()
+            if durable:
+                os.fsync(self._file.fileno())
+            self._seq += 1
 
     def begin(
         self, case: str, use_case: str, profile: str, *, given: Mapping[str, Mapping[str, Any]], token: str = ""
@@ -74,8 +80,11 @@ class Record:
 
     def observe(self, name: str, value: Value, unit: str, vm: Optional[str] = None) -> None:
         """Record one sample of *name*; a float that is not finite is refused (ValueError), for it is no observation."""
-        self.append("observation", name=name, value=value, unit=unit, samples=1, vm=vm)
-        self.samples.setdefault(name, []).append((value, unit))
+        label = self.labels.get(vm or "", "")
+        with self._lock:
+            about: dict[str, Any] = {"label": label} if label else {}
+            self.append("observation", name=name, value=value, unit=unit, samples=1, vm=vm, **about)
+            self.samples.setdefault(name, []).append((value, unit))
 
     @contextmanager
     def timed(self, name: str, vm: Optional[str] = None) -> Iterator[None]:
@@ -85,11 +94,11 @@ class Record:
         self.observe(name, time.monotonic() - started, "s", vm)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Mark a step of the use case: its begin, and its end unless it raised."""
-        self.append("step", name=name, phase="begin")
+    def step(self, name: str, vm: Optional[str] = None) -> Iterator[None]:
+        """Mark a step of the use case, of one VM or of all (None): its begin, and its end unless it raised."""
+        self.append("step", name=name, vm=vm, phase="begin")
         yield
-        self.append("step", name=name, phase="end")
+        self.append("step", name=name, vm=vm, phase="end")
 
     def criterion(self, observation: str, limit: Limit) -> str:
         """Answer *limit* on what was seen so far, write question and answer down, return the answer."""
@@ -99,8 +108,13 @@ class Record:
 
     def problem(self, what: str, message: str, vm: Optional[str] = None) -> None:
         """Write down something that went wrong, by its kind in the vocabulary of findings."""
-        self.append("problem", what=what, message=message, vm=vm)
-        self.problems.append(message)
+        with self._lock:
+            self.append("problem", what=what, message=message, vm=vm)
+            self.problems.append(message)
+
+    def seed(self, seed: str, about: str) -> None:
+        """Write down the seed of what was chosen at random, with which it can be done again."""
+        self.append("seed", durable=True, seed=seed, about=about)
 
     def capability(self, name: str, reason: str, *, ok: bool) -> None:
         """Write down what a probe of the node answered."""

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from avocado.core.exceptions import TestFail
 
+from provider.hvqual.domain_xml import Spec, target
 from provider.hvqual.wait import until
 
 if TYPE_CHECKING:
-    from provider.hvqual.domain_xml import Spec
     from provider.hvqual.guests import Guest
     from provider.hvqual.record import Record
 
 SECTOR = 512
+MIB = 1024 * 1024
 # A guest's MemTotal lacks the kernel's own text, page tables and the firmware's part: about a tenth of a small guest.
 LEAST_MEMORY = 0.85
 
@@ -28,7 +29,7 @@ def fail(record: Record, what: str, message: str, vm: str) -> NoReturn:
 
 def hold(guest: Guest, record: Record) -> None:
     """Let the guest live for a while; what it does meanwhile is what the witness is asked about."""
-    with record.step(f"hold {guest.name}"):
+    with record.step("hold", guest.name):
         pass_time(guest.wanted.hold)
 
 
@@ -47,10 +48,12 @@ def matches(spec: Spec, told: dict[str, str]) -> str:
         wrong.append(f"{told['cpus_online']} CPUs instead of {spec.vcpus}")
     if not LEAST_MEMORY * spec.memory_kib <= int(told["memory_kib"]) <= spec.memory_kib:
         wrong.append(f"{told['memory_kib']} KiB of memory of {spec.memory_kib}")
-    if f"vda:{spec.disk_mib * 1024 * 1024 // SECTOR}" not in told["disks"].split():
-        wrong.append(f"disks '{told['disks']}' without a vda of {spec.disk_mib} MiB")
-    if spec.mac not in told["nics"]:
-        wrong.append(f"network interfaces '{told['nics']}' without {spec.mac}")
+    disks = [f"{target(number)}:{disk.mib * MIB // SECTOR}" for number, disk in enumerate(spec.disks)]
+    if sorted(told["disks"].split()) != disks:
+        wrong.append(f"disks '{told['disks']}' instead of '{' '.join(disks)}' (512-byte sectors)")
+    macs = sorted(nic.split(":", 1)[1].rsplit(":", 1)[0] for nic in told["nics"].split() if ":" in nic)
+    if macs != sorted(spec.macs):
+        wrong.append(f"network interfaces '{told['nics']}' instead of {', '.join(spec.macs)}")
     return f"The guest sees {', '.join(wrong)}." if wrong else ""
 
 

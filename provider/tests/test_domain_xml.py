@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.hvqual import marks
-from provider.hvqual.domain_xml import Place, Spec, domain_xml
+from provider.hvqual.domain_xml import Disk, Place, Spec, domain_xml
 from provider.hvqual.images import Image
 
 TEXT = st.text(
@@ -18,8 +18,10 @@ TEXT = st.text(
 
 def xml_of(name="hvq-1-1", disk="/d/hvq-1.raw", cmdline="console=ttyS0", accelerator="tcg"):
     """Return the parsed XML of a guest."""
-    spec = Spec(name, "00000000-0000-4000-8000-000000000001", 2, 524288, "52:54:00:aa:bb:01", disk, 64)
-    image = Image("micro", Path("/i/vmlinuz"), Path("/i/initrd.img"), cmdline, "#", "root", 98304, "secret-word")
+    spec = Spec(name, "00000000-0000-4000-8000-000000000001", 2, 524288, ("52:54:00:aa:bb:01",), (Disk(disk, 64),))
+    image = Image(
+        "micro", Path("/i/vmlinuz"), Path("/i/initrd.img"), cmdline, "#", "root", 98304, "secret-word", "digest"
+    )
     place = Place(accelerator, "/usr/bin/qemu", "default", "/log/console", "/run/hvq.hb", 5610, "camp<aign")
     text = domain_xml(spec, image, place)
     assert "secret-word" not in text
@@ -47,3 +49,19 @@ def test_says_what_the_model_says():
 def test_kvm_where_kvm_boots():
     """The accelerator that was probed is the one that the domain gets."""
     assert xml_of(accelerator="kvm")[1].get("type") == "kvm"
+
+
+def test_a_flavor_stands_in_the_xml():
+    """Two disks on two IOThreads, two interfaces, pinned vCPUs and huge pages: each where libvirt reads it."""
+    disks, macs = (Disk("/d/1.qcow2", 64, "qcow2"), Disk("/d/2.raw", 32)), ("52:54:00:aa:bb:01", "52:54:00:aa:bb:02")
+    spec = Spec("hvq-1-1", "u", 2, 524288, macs, disks, "io", iothreads=2, pins=(3, 5), hugepage_kib=2048)
+    image = Image("micro", Path("/i/vmlinuz"), Path("/i/initrd.img"), "quiet", "#", "root", 98304, "secret", "digest")
+    place = Place("tcg", "/usr/bin/qemu", "default", "/log/console", "/run/hvq.hb", 5610, "campaign")
+    xml = ET.fromstring(domain_xml(spec, image, place))
+    drivers = [(driver.get("type"), driver.get("iothread")) for driver in xml.iterfind("devices/disk/driver")]
+    assert drivers == [("qcow2", "1"), ("raw", "2")]
+    assert [target.get("dev") for target in xml.iterfind("devices/disk/target")] == ["vda", "vdb"]
+    assert [mac.get("address") for mac in xml.iterfind("devices/interface/mac")] == list(macs)
+    assert [(pin.get("vcpu"), pin.get("cpuset")) for pin in xml.iterfind("cputune/vcpupin")] == [("0", "3"), ("1", "5")]
+    assert xml.find("memoryBacking/hugepages/page").attrib == {"size": "2048", "unit": "KiB"}
+    assert xml.findtext("iothreads") == "2"

@@ -8,9 +8,9 @@ an issue". Judged is *guest ready*: a customer who waits for a VM does not care 
 
 from dataclasses import dataclass
 
-from provider.hvqual import operations
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
+from provider.hvqual.operations import power
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,5 @@ def run(test, params, env):
     with case(test, params, env, StartTime) as it, defined(it) as stand:
         for _ in range(it.own.rounds):
             for guest in stand.guests:
-                operations.start(guest, stand.expect)
-                operations.destroy(guest, stand.expect)
+                power.start(guest, stand.expect)
+                power.destroy(guest, stand.expect)

@@ -7,10 +7,9 @@ Use case ``hvqual.lifecycle.save_restore``.
 
 from dataclasses import dataclass
 
-from provider.hvqual import operations
 from provider.hvqual.case import case
-from provider.hvqual.libvirt_guests import defined, save_file
-from provider.hvqual.steps import hold
+from provider.hvqual.libvirt_guests import defined
+from provider.hvqual.operations import saving
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,10 @@ def run(test, params, env):
     3. Restore it: the same boot goes on, watched for a while; the session of before the save still answers.
     """
     with case(test, params, env, SaveRestore) as it, defined(it) as stand:
-        for guest in stand.guests:
-            operations.start(guest, stand.expect)
-            guest.witness.arm()
-            with guest.witness.watching():
-                hold(guest, it.record)
-            with save_file(guest) as file:
-                operations.save(guest, stand.expect, file)
-                with operations.silence(guest, stand.expect, "silence_while_saved"):
-                    operations.restore(guest, stand.expect, file)
-                with guest.witness.watching():
-                    hold(guest, it.record)
-                it.record.observe("session_resumed", guest.logins == 1, "bool", guest.name)
+        stand.bring_up()
+        with stand.watched():
+            stand.hold()
+        stand.each(saving.saved_and_restored)
+        with stand.watched():
+            stand.hold()
+        stand.each(saving.same_session)

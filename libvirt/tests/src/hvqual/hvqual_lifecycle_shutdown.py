@@ -7,10 +7,9 @@ Use case ``hvqual.lifecycle.shutdown``.
 
 from dataclasses import dataclass
 
-from provider.hvqual import operations
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
-from provider.hvqual.steps import hold
+from provider.hvqual.operations import power
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,8 @@ def run(test, params, env):
     3. It boots again, another boot, with the disk as it was.
     """
     with case(test, params, env, Shutdown) as it, defined(it) as stand:
-        for guest in stand.guests:
-            operations.start(guest, stand.expect)
-            guest.witness.arm()
-            with guest.witness.watching():
-                hold(guest, it.record)
-            operations.shutdown(guest, stand.expect)
-            operations.boots_again(guest, stand.expect)
+        stand.bring_up()
+        with stand.watched():
+            stand.hold()
+        stand.each(power.shutdown)
+        stand.each(power.boots_again)

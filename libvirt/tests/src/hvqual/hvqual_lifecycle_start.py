@@ -7,10 +7,8 @@ Use case ``hvqual.lifecycle.start``.
 
 from dataclasses import dataclass
 
-from provider.hvqual import operations
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
-from provider.hvqual.steps import hold, matches_model
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,7 @@ def run(test, params, env):
     3. It sees the CPUs, memory, disk and network interface that it was given.
     """
     with case(test, params, env, Start) as it, defined(it) as stand:
-        for guest in stand.guests:
-            operations.start(guest, stand.expect)
-            guest.witness.arm()
-            with guest.witness.watching():
-                hold(guest, it.record)
-            matches_model(guest, it.record)
+        stand.bring_up()
+        with stand.watched():
+            stand.hold()
+        stand.matches_model()

@@ -91,6 +91,22 @@ class Witness:
         self.armed = Armed(*(told[key] for key in ARMED_KEYS))
         return self.armed
 
+    def rearm(self) -> Armed:
+        """
+        Expect another boot than the one of before, with the disk as it was; observe boots_again and disk_canary.
+
+        The canaries are laid anew: memory does not outlive a boot.
+        """
+        armed = self.armed
+        if armed is None:
+            return self.arm()
+        told = self.report()
+        observe, vm = self.record.observe, self.guest.name
+        observe("boots_again", told["boot_id"] != armed.boot_id, "bool", vm)
+        observe("disk_canary", told["disk_sha256"] == armed.disk_sha256 != "none", "bool", vm)
+        observe("guest_panics", int(told["panics"]), "count", vm)
+        return self.arm()
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """

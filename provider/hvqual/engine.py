@@ -155,12 +155,13 @@ def _without(names: Sequence[str], place: int, table: Table) -> list[str] | None
     """Return *names* without the fewest operations from *place* on that leave an allowed sequence, None when there is none."""
     for count in range(1, len(names) - place):
         left = [*names[:place], *names[place + count :]]
-        if _allowed(left, table):
+        if sequence_is_allowed(left, table):
             return left
     return None
 
 
-def _allowed(names: Sequence[str], table: Table) -> bool:
+def sequence_is_allowed(names: Sequence[str], table: Table) -> bool:
+    """Return whether each of *names* is allowed at its place, from a VM that is off."""
     model = Model()
     for name in names:
         if not table[name].allowed(model):

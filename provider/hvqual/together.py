@@ -45,11 +45,8 @@ def _worst(failed: Sequence[tuple[str, BaseException]], count: int) -> BaseExcep
     told = "; ".join(_told(name, error) for name, error in failed)
     message = told if len(failed) == 1 else f"{len(failed)} of {count} VMs: {told}"
     kinds = {getattr(error, "status", "ERROR") for _, error in failed}
-    for status, kind in WORST_FIRST.items():
-        if status in kinds:
-            worst: BaseException = kind(message)
-            return worst
-    return TestError(message)
+    worst = next((status for status in WORST_FIRST if status in kinds), "ERROR")
+    return WORST_FIRST[worst](message)
 
 
 def _told(name: str, error: BaseException) -> str:

@@ -89,6 +89,7 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
         scale=_scale(it.cases),
         notes=(*campaign.notes, *(note for case in it.cases for note in case.notes)),
         stale=it.stale,
+        health=campaign.health,
         policy=f"{policy.name} {policy.digest}".strip(),
         today=today.isoformat(),
     )
@@ -203,6 +204,8 @@ def _result(case: JudgedCase) -> CaseResult:
         seconds=sum(tried.attempt.time for tried in case.tried),
         judgements=latest.judgements if latest else (),
         logdir=latest.attempt.logdir if latest else "",
+        traces=tuple(tried.attempt.trace for tried in case.tried if tried.attempt.trace),
+        began=latest.attempt.began if latest else 0.0,
     )
 
 

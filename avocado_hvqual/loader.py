@@ -31,7 +31,7 @@ class _Reader:
         self.folder = folder
         self.plan: Optional[Plan] = None
         self.attempts: list[Attempt] = []
-        self.running: dict[str, tuple[int, str]] = {}
+        self.running: dict[str, tuple[int, str, float]] = {}
         self.jobs: list[str] = []
         self.health: list[HealthEvent] = []
         self.doubts: list[tuple[str, str]] = []
@@ -97,18 +97,18 @@ class _Reader:
         case = str(line.data["case"])
         self.ended, self.latest = "", case
         self.never_ended(case)
-        self.running[case] = (line.number, line.data["logdir"] or "")
+        self.running[case] = (line.number, line.data["logdir"] or "", line.wall)
 
     def never_ended(self, case: str) -> None:
         """Note the try of a case that began and of which no end was told."""
         if case in self.running:
-            number, logdir = self.running.pop(case)
-            self.attempts.append(Attempt(case, None, number, logdir=logdir))
+            number, logdir, began = self.running.pop(case)
+            self.attempts.append(Attempt(case, None, number, logdir=logdir, began=began))
 
     def on_case_end(self, line: Line) -> None:
         data, case = line.data, str(line.data["case"])
         self.ended, self.latest = "", case
-        _number, logdir = self.running.pop(case, (0, ""))
+        _number, logdir, began = self.running.pop(case, (0, "", 0.0))
         self.attempts.append(
             Attempt(
                 case,
@@ -118,13 +118,14 @@ class _Reader:
                 data["fail_class"],
                 data["logdir"] or logdir,
                 float(data["time"]),
+                began=began,
             )
         )
 
     def on_health(self, line: Line) -> None:
         case = line.data["case"] or ""
         for event in line.data["events"]:
-            self.health.append(HealthEvent(event["kind"], event["message"], event["evidence"], case))
+            self.health.append(HealthEvent(event["kind"], event["message"], event["evidence"], case, line.wall))
 
     def on_health_state(self, line: Line) -> None:
         case = line.data["case"] or ""
@@ -204,7 +205,7 @@ def _trace(folder: Path, logdir: str) -> tuple[Optional[CaseTrace], str]:
 def _unheard(reader: _Reader) -> Iterator[Attempt]:
     """Yield the attempts of which only the test itself wrote: avocado's start event is no barrier, a kill may come before it."""
     heard = {os.path.normpath(reader.folder / attempt.logdir) for attempt in reader.attempts if attempt.logdir}
-    heard |= {os.path.normpath(reader.folder / logdir) for _number, logdir in reader.running.values() if logdir}
+    heard |= {os.path.normpath(reader.folder / logdir) for _number, logdir, _began in reader.running.values() if logdir}
     found: set[Path] = set()
     for job in reader.jobs or ["."]:
         found |= set((reader.folder / job / "test-results").glob(f"*/{observations.FILE}"))

@@ -9,6 +9,7 @@ format says is a JournalError which begins with file:line. Samples are taken as 
 from __future__ import annotations
 
 import json
+import re
 from math import isfinite
 from pathlib import Path
 from sys import intern
@@ -16,11 +17,15 @@ from typing import Any, Callable, Optional
 
 from avocado_hvqual.errors import JournalError
 from avocado_hvqual.model.finding import FindingKind
-from avocado_hvqual.model.observation import Capability, CaseTrace, Evidence, Observation, Problem
+from avocado_hvqual.model.observation import Capability, CaseTrace, Evidence, Observation, Problem, Seed, Step
 
 FILE = "observations.jsonl"
 STATUSES = {"pass", "fail", "error", "cancel"}
 Fields = dict[str, Any]
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999: no clock shows more, and no calendar writes it down."""
+# Until steps had a field for it, the VM stood at the end of their name.
+_STEP_OF_VM = re.compile(r"(.+) (hvq-[\w.-]+)\Z")
 
 
 class _MalformedError(Exception):
@@ -39,6 +44,15 @@ def _take(line: Fields, name: str, *kinds: type) -> Any:
     return value
 
 
+def _seconds(line: Fields, name: str) -> float:
+    """Return a field that is a time."""
+    value = _take(line, name, int, float)
+    if not -_LATEST <= value <= _LATEST:
+        message = f"field '{name}' is {value!r:.40}, which is no time"
+        raise _MalformedError(message)
+    return float(value)
+
+
 class _Builder:
     """Takes the lines of one file in their order and ends as a CaseTrace."""
 
@@ -52,8 +66,21 @@ class _Builder:
         self.problems: list[Problem] = []
         self.states: dict[str, str] = {}
         self.differences: list[str] = []
-        self.steps: list[str] = []
+        self.steps: list[Step] = []
+        self.running: list[int] = []
+        self.seeds: list[Seed] = []
+        self.first = self.last = 0.0
         self.ended: Fields = {}
+
+    def at(self, line: Fields) -> None:
+        """Note when the line was written."""
+        mono = line.get("mono")
+        if type(mono) is float and isfinite(mono):
+            self.last = mono
+        elif mono is not None:
+            self.last = _seconds(line, "mono")
+        if not self.start:
+            self.first = self.last
 
     def begin(self, line: Fields) -> None:
         if self.start:
@@ -63,7 +90,7 @@ class _Builder:
             _take(line, name, str)
         for name in ("scale", "params"):
             _take(line, name, dict)
-        _take(line, "wall", int, float)
+        _seconds(line, "wall")
         self.start = line
 
     def observation(self, line: Fields) -> None:
@@ -80,7 +107,8 @@ class _Builder:
             name, unit = _take(line, "name", str), _take(line, "unit", str)
             mono, samples = _take(line, "mono", int, float), _take(line, "samples", int)
         text = intern(vm) if type(vm) is str else None
-        self.observations.append(Observation(intern(name), value, intern(unit), mono, samples, text))  # type: ignore[arg-type]
+        label = intern(_take(line, "label", str)) if "label" in line else ""
+        self.observations.append(Observation(intern(name), value, intern(unit), mono, samples, text, label))  # type: ignore[arg-type]
 
     def criterion(self, line: Fields) -> None:
         self.criteria.append((_take(line, "observation", str), _take(line, "limit", str), _take(line, "answer", str)))
@@ -101,21 +129,34 @@ class _Builder:
         )
 
     def step(self, line: Fields) -> None:
-        name, phase = _take(line, "name", str), _take(line, "phase", str)
+        name, phase, vm = _take(line, "name", str), _take(line, "phase", str), line.get("vm")
+        if vm is not None:
+            _take(line, "vm", str)
+        elif "vm" not in line and (old := _STEP_OF_VM.match(name)):
+            name, vm = old.groups()
+        mono = _seconds(line, "mono")
         if phase == "begin":
-            self.steps.append(name)
-        elif phase == "end" and name in self.steps:
-            self.steps.remove(name)
-        else:
+            self.running.append(len(self.steps))
+            self.steps.append(Step(intern(name), vm and intern(vm), mono))
+            return
+        begun = next((place for place in reversed(self.running) if self.steps[place][:2] == (name, vm)), None)
+        if phase != "end" or begun is None:
             message = f"step '{name}' has the phase '{phase}' without a begin"
             raise _MalformedError(message)
+        self.running.remove(begun)
+        self.steps[begun] = self.steps[begun]._replace(end=mono)
+
+    def seed(self, line: Fields) -> None:
+        self.seeds.append(Seed(_take(line, "seed", str), _take(line, "about", str)))
 
     def problem(self, line: Fields) -> None:
         what = _take(line, "what", str)
         if what not in FindingKind.values():
             message = f"problem '{what}' is no kind of finding"
             raise _MalformedError(message)
-        self.problems.append(Problem(what, _take(line, "message", str), line.get("vm")))
+        vm = _take(line, "vm", str, type(None)) if "vm" in line else None
+        mono = self.last if "mono" in line else None
+        self.problems.append(Problem(what, _take(line, "message", str), vm, mono))
 
     def node_state(self, line: Fields) -> None:
         when = _take(line, "when", str)
@@ -136,25 +177,29 @@ class _Builder:
     def trace(self, *, torn: bool) -> CaseTrace:
         start, ended = self.start, self.ended
         return CaseTrace(
-            start["case"],
-            start["id"],
-            start["profile"],
-            float(start["wall"]),
-            start["boot_id"],
-            start["scale"],
-            {str(name): str(value) for name, value in start["params"].items()},
-            tuple(self.observations),
-            tuple(self.criteria),
-            tuple(self.evidence_files),
-            tuple(self.capabilities),
-            tuple(self.problems),
-            self.states.get("before"),
-            self.states.get("after"),
-            tuple(self.differences),
-            tuple(self.steps),
-            ended.get("status"),
-            ended.get("message", ""),
-            torn,
+            case=start["case"],
+            id=start["id"],
+            profile=start["profile"],
+            wall=float(start["wall"]),
+            boot_id=start["boot_id"],
+            scale=start["scale"],
+            params={str(name): str(value) for name, value in start["params"].items()},
+            observations=tuple(self.observations),
+            criteria=tuple(self.criteria),
+            evidence=tuple(self.evidence_files),
+            capabilities=tuple(self.capabilities),
+            problems=tuple(self.problems),
+            digest_before=self.states.get("before"),
+            digest_after=self.states.get("after"),
+            differences=tuple(self.differences),
+            open_steps=tuple(self.steps[place].words for place in self.running),
+            status=ended.get("status"),
+            message=ended.get("message", ""),
+            torn=torn,
+            mono=self.first,
+            mono_last=max(self.first, self.last),
+            steps=tuple(self.steps),
+            seeds=tuple(self.seeds),
         )
 
 
@@ -165,6 +210,7 @@ _KINDS: dict[str, Callable[[_Builder, Fields], None]] = {
     "evidence": _Builder.evidence,
     "capability": _Builder.capability,
     "step": _Builder.step,
+    "seed": _Builder.seed,
     "problem": _Builder.problem,
     "node_state": _Builder.node_state,
     "undo": _Builder.undo,
@@ -187,6 +233,7 @@ def _apply(builder: _Builder, text: str, number: int) -> None:
     if (number == 0) != (line["kind"] == "begin") or builder.ended:
         message = f"'{line['kind']}' at this place: 'begin' comes first and nothing follows 'end'"
         raise _MalformedError(message)
+    builder.at(line)
     _KINDS[line["kind"]](builder, line)
 
 

@@ -19,6 +19,8 @@ class Observation(NamedTuple):
     """Seconds of the node's monotonic clock."""
     samples: int = 1
     vm: Optional[str] = None
+    label: str = ""
+    """What the sample is one of, for instance the flavor; empty when nothing was said."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,30 @@ class Problem:
     what: str
     message: str
     vm: Optional[str] = None
+    mono: Optional[float] = None
+    """Seconds of the node's monotonic clock at which it was written down."""
+
+
+class Step(NamedTuple):
+    """One operation of a test, of one VM or (without one) of the case; times are seconds of the node's monotonic clock."""
+
+    name: str
+    vm: Optional[str]
+    begin: float
+    end: Optional[float] = None
+    """None for a step that did not end: it failed, or the test was killed in it."""
+
+    @property
+    def words(self) -> str:
+        """The operation, and the VM that it was done to."""
+        return f"{self.name} {self.vm}" if self.vm else self.name
+
+
+class Seed(NamedTuple):
+    """The seed of a random choice of the test; with ``hv_seed`` set to it the same is chosen again."""
+
+    seed: str
+    about: str
 
 
 @dataclass(frozen=True)
@@ -76,3 +102,15 @@ class CaseTrace:
     message: str = ""
     torn: bool = False
     """The last line was not whole: the test was killed while it wrote."""
+    mono: float = 0.0
+    """Seconds of the node's monotonic clock at `begin`: with `wall` it says when anything else was."""
+    mono_last: float = 0.0
+    """The same at the last whole line: the end, or the last sign of a test that has none."""
+    steps: tuple[Step, ...] = ()
+    """In the order of their beginnings."""
+    seeds: tuple[Seed, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long the test wrote."""
+        return max(0.0, self.mono_last - self.mono)

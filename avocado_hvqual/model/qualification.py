@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Optional
 
 from avocado_hvqual.model.answer import Answer, Judgement
 from avocado_hvqual.model.finding import Finding
-from avocado_hvqual.model.record import Gate, Header, ParameterChange
+from avocado_hvqual.model.observation import CaseTrace
+from avocado_hvqual.model.record import Gate, Header, HealthEvent, ParameterChange
 from avocado_hvqual.model.verdict import Verdict
 
 
@@ -44,6 +46,15 @@ class CaseResult:
     seconds: float
     judgements: tuple[Judgement, ...] = ()
     logdir: str = ""
+    traces: tuple[CaseTrace, ...] = ()
+    """What its tries wrote down, in order; a try that wrote nothing has none."""
+    began: float = 0.0
+    """Seconds since the epoch at which its last try began; 0 when nobody knows."""
+
+    @property
+    def latest(self) -> Optional[CaseTrace]:
+        """What the last try that wrote anything wrote down."""
+        return self.traces[-1] if self.traces else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class Qualification:
     notes: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     """Ledger entries that matched nothing."""
+    health: tuple[HealthEvent, ...] = ()
+    """What befell the node meanwhile, in the order of the journal."""
     policy: str = ""
     """Name and digest of the policy that judged."""
     today: str = ""

@@ -44,6 +44,8 @@ class Attempt:
     trace: Optional[CaseTrace] = None
     damage: str = ""
     """Why the test's own file cannot be believed."""
+    began: float = 0.0
+    """Seconds since the epoch, as the journal has it; 0 when it does not tell."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class HealthEvent:
     message: str
     evidence: str = ""
     case: str = ""
+    wall: float = 0.0
+    """Seconds since the epoch at which it was written down, which is after it happened."""
 
 
 @dataclass(frozen=True)

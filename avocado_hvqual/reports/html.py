@@ -5,14 +5,30 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
 
-from avocado_hvqual.model.qualification import Qualification
-from avocado_hvqual.reports import plain, words
+from avocado_hvqual.model.finding import Finding
+from avocado_hvqual.model.qualification import CaseResult, Qualification
+from avocado_hvqual.reports import (
+    expected,
+    layers,
+    overview,
+    plain,
+    repeat,
+    samples,
+    scale,
+    spent,
+    timeline,
+    tree,
+    words,
+)
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+EVIDENCE = 60
+"""So many files are listed of one case."""
 
 
 def link(path: str) -> str:
@@ -35,12 +51,67 @@ def _environment() -> jinja2.Environment:
         finalize=lambda value: value if hasattr(value, "__html__") else words.safe(value),
     )
     environment.filters.update(
-        link=link, moment=words.moment, state=plain.state_of, remarks=plain.notes_of, scales=plain.scales_of
+        link=link,
+        moment=words.moment,
+        state=plain.state_of,
+        remarks=plain.notes_of,
+        scales=plain.scales_of,
+        seconds=scale.seconds,
+        start=tree.start_of,
     )
+    environment.globals.update(words=words, counted=words.counted, EVIDENCE=EVIDENCE)
     return environment
 
 
 def render(qualification: Qualification) -> str:
     """Return report.html; every text in it is escaped, and nothing is loaded from anywhere."""
     template = _environment().get_template("report.html.j2")
-    return template.render(q=qualification, words=words, counted=words.counted)
+    return template.render(q=qualification, **context(qualification))
+
+
+def context(qualification: Qualification) -> dict[str, Any]:
+    """Return what the page shows besides the qualification itself."""
+    results = {result.case: result for result in qualification.results}
+    groups = _groups(qualification)
+    by_case: dict[str, list[tuple[int, Finding]]] = {}
+    for number, found in enumerate(groups):
+        for finding in found:
+            by_case.setdefault(finding.case, []).append((number, finding))
+    return {
+        "results": results,
+        "tree": tree.tree(qualification),
+        "groups": groups,
+        "by_case": by_case,
+        "placed": layers.placements(qualification),
+        "spreads": samples.spreads(qualification),
+        "figures": _figures(qualification),
+        "overview": overview.of_campaign(qualification),
+        "spent": spent.account(qualification),
+        "expected": lambda finding: expected.expected(finding, results.get(finding.case)),
+        "repeats": lambda result: repeat.commands(qualification, result),
+    }
+
+
+def _groups(qualification: Qualification) -> list[list[Finding]]:
+    """Return the findings in their order, the same fault in several cases together."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in qualification.findings:
+        same = (finding.severity, finding.fingerprint, plain.state_of(finding), *plain.notes_of(finding))
+        groups.setdefault(same, []).append(finding)
+    return list(groups.values())
+
+
+def _figures(qualification: Qualification) -> dict[str, timeline.Figure]:
+    """Return the timeline of each case, those that did not pass first to draw from the page's measure of bars."""
+    left = timeline.PAGE_BARS
+    figures = {}
+    for result in sorted(qualification.results, key=_passed):
+        figure = timeline.of_case(result, qualification.health, left)
+        if figure is not None:
+            figures[result.case] = figure
+            left -= sum(len(lane.bars) for lane in figure.lanes)
+    return figures
+
+
+def _passed(result: CaseResult) -> bool:
+    return result.outcome == "passed"

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import Qualification
-from avocado_hvqual.reports import words
+from avocado_hvqual.reports import layers, spent, words
+from avocado_hvqual.reports.scale import seconds
+from avocado_hvqual.reports.tree import start_of
 from avocado_hvqual.reports.words import safe
 
 SHOWN = 20
@@ -88,8 +90,11 @@ def _findings(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
     if groups:
         yield Line("")
         yield Line("Findings:")
+    placed = layers.placements(qualification)
     for found in list(groups.values())[: None if explain else SHOWN]:
         yield from _finding(found[0], len(found) - 1, explain=explain)
+        if found[0].case in placed:
+            yield Line(f"      layer: {placed[found[0].case].sentence}")
     if not explain and len(groups) > SHOWN:
         yield Line(f"  ... and {len(groups) - SHOWN} more; see report.html")
 
@@ -141,14 +146,12 @@ def _explained(qualification: Qualification) -> Iterator[Line]:
     yield Line("How it came to this:")
     for result in qualification.results:
         word = words.OUTCOMES[result.outcome]
-        tries = ", ".join(result.attempts) or "never tried"
-        yield Line(
-            f"  [{word.symbol}] {result.case}: {word.word} ({tries}; {result.maturity or 'no maturity stated'})",
-            word.tone,
-        )
+        said = [", ".join(result.attempts) or "never tried", result.maturity or "no maturity stated", start_of(result)]
+        yield Line(f"  [{word.symbol}] {result.case}: {word.word} ({'; '.join(filter(None, said))})", word.tone)
         for judgement in result.judgements:
             answer = words.ANSWERS[judgement.answer]
             yield Line(f"      [{answer.symbol}] {judgement.sentence}", answer.tone)
+    yield from _spent(qualification)
     for gate in qualification.gates:
         answer = words.ANSWERS[gate.answer]
         yield Line(f"  [{answer.symbol}] {gate.id}: {gate.sentence}", answer.tone)
@@ -157,6 +160,18 @@ def _explained(qualification: Qualification) -> Iterator[Line]:
     yield Line(
         f"  It comes to {qualification.basis.value}; judged by policy {qualification.policy} as of {qualification.today}."
     )
+
+
+def _spent(qualification: Qualification) -> Iterator[Line]:
+    """Yield where the time went: the whole, then each case, the longest first."""
+    account = spent.account(qualification)
+    if not account.cases:
+        return
+    outside = f"{seconds(account.outside)} outside of cases"
+    yield Line(f"  time: {words.counted(len(account.cases), 'case')} took {seconds(account.total.seconds)}; {outside}")
+    for one in (account.total, *account.cases):
+        parts = ", ".join(f"{name} {seconds(took)}" for name, took in (*one.operations, (spent.HARNESS, one.harness)))
+        yield Line(f"    {one.case or 'all'}: {seconds(one.seconds)} ({parts})")
 
 
 def scales_of(scale: dict[str, dict[str, str]]) -> list[tuple[str, str, tuple[str, ...]]]:

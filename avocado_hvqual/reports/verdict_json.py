@@ -9,6 +9,7 @@ from typing import Any
 from avocado_hvqual import exit_codes
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
+from avocado_hvqual.reports import layers, tree
 
 FORMAT = 1
 
@@ -30,6 +31,10 @@ def document(qualification: Qualification) -> dict[str, Any]:
         "exit_criteria": [{**vars(gate), "answer": gate.answer.value} for gate in qualification.gates],
         "phase_gates": [vars(gate) for gate in qualification.phase_gates],
         "cases": list(map(_case, qualification.results)),
+        "fault_layers": [
+            {**placed._asdict(), "layer": placed.layer.value, "twins": list(placed.twins)}
+            for placed in layers.placements(qualification).values()
+        ],
         "scale": qualification.scale,
         "parameters": [vars(change) for change in qualification.parameters],
         "node": qualification.header.node,
@@ -75,8 +80,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _case(result: CaseResult) -> dict[str, Any]:
     criteria = [{**vars(judgement), "answer": judgement.answer.value} for judgement in result.judgements]
-    plain = {name: value for name, value in vars(result).items() if name != "judgements"}
-    return {**plain, "attempts": list(result.attempts), "criteria": criteria}
+    plain = {name: value for name, value in vars(result).items() if name not in {"judgements", "traces", "began"}}
+    seeds = [seed._asdict() for trace in result.traces for seed in trace.seeds]
+    more = {"attempts": list(result.attempts), "criteria": criteria, "seeds": seeds}
+    return {**plain, **more, "warm_guests": tree.warm_guests(result)}
 
 
 def render(qualification: Qualification) -> str:

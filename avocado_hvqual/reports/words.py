@@ -58,7 +58,11 @@ OUTCOMES: dict[str, Word] = {
     "failed": Word("failed", "X", "bad"),
     "not attempted": Word("not attempted", "?", "warn"),
     "not required": Word("not required", "~", "note"),
+    "missing": Word("missing", "?", "warn"),
 }
+
+GLYPHS = {"+": "\u2713", "X": "\u2717", "!": "!", "?": "?", "~": "\u2013", "-": "\u00b7"}
+"""The symbols as a page shows them."""
 
 STYLES = {"good": "bold green", "fair": "green", "warn": "yellow", "bad": "bold red", "note": "cyan", "": ""}
 
@@ -70,14 +74,23 @@ _HIDDEN = re.compile(
 )
 
 
+LONGEST = 4000
+"""Characters of one text in a report: a guest's megabyte without a line's end is evidence, and no sentence."""
+
+
 def safe(text: object) -> str:
     r"""
     Return *text* on one line without escape sequences, control characters and invisible or turning characters.
 
+    What is longer than LONGEST is cut, and says so; verdict.json and the evidence have it whole.
+
     >>> safe("\x1b[31mred\x1b[0m\nnext\u202e")
     'red next '
     """
-    return _HIDDEN.sub(" ", _ANSI.sub("", str(text)))
+    whole = str(text)
+    more = len(whole) - LONGEST
+    cut = whole if more <= 0 else f"{whole[:LONGEST]} [and {more} characters more]"
+    return _HIDDEN.sub(" ", _ANSI.sub("", cut))
 
 
 def question(qualification: Qualification) -> str:

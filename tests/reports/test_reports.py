@@ -19,6 +19,7 @@ from avocado_hvqual.model.finding import FindingKind, Severity
 from avocado_hvqual.model.verdict import Verdict
 from avocado_hvqual.reports import REPORTS, plain, verdict_json, words, write
 from avocado_hvqual.reports import html as page
+from avocado_hvqual.reports.expected import EXPECTED
 from tests import strategies as make
 from tests.reports.runs import HOSTILE, RUNS
 
@@ -42,8 +43,10 @@ def test_the_tables_are_complete():
         for word in table.values()
     }
     assert tones <= set(words.STYLES)
-    template = (page.TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
-    assert all(f".{tone} {{" in template for tone in tones)
+    style = (page.TEMPLATES / "style.css").read_text(encoding="utf-8")
+    assert all(f".{tone} {{" in style for tone in tones)
+    assert {word.symbol for word in (*words.OUTCOMES.values(), *words.ANSWERS.values())} <= set(words.GLYPHS)
+    assert set(EXPECTED) == set(FindingKind)
 
 
 @EACH
@@ -109,7 +112,9 @@ class Page(html.parser.HTMLParser):
 def test_the_page_loads_nothing_and_runs_nothing(run):
     text = REPORTS["report.html"](RUNS[run]())
     found = Page(text)
-    assert not {"script", "img", "iframe", "link", "object", "embed", "form", "base", "svg"} & set(found.tags)
+    assert not {"script", "img", "iframe", "link", "object", "embed", "form", "base", "use", "foreignobject"} & set(
+        found.tags
+    )
     assert not [attribute for attribute in found.attributes if attribute[1].startswith("on")]
     assert all(link.startswith(("./", "#")) for link in found.links)
     assert "url(" not in text
@@ -118,7 +123,7 @@ def test_the_page_loads_nothing_and_runs_nothing(run):
 
 def test_the_first_screen_answers_the_four_questions():
     text = REPORTS["report.html"](RUNS["unknown"]())
-    head = text[: text.index("<h2>Findings</h2>")]
+    head = text[: text.index('<section id="findings">')]
     for question in (
         "May the node join?",
         "Why not",

@@ -11,7 +11,7 @@ from avocado_hvqual import observations
 from avocado_hvqual.campaign.folder import home, host_id
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import JournalError
-from avocado_hvqual.health import events, identity, watcher
+from avocado_hvqual.health import events, identity, restarts, watcher
 
 COPY = "kernel.log"
 
@@ -47,6 +47,16 @@ def owed_by(case: str, folder: Optional[Path]) -> Optional[events.Owed]:
     return None if trace is None else events.Owed(case, end=trace.status is not None)
 
 
+def by_case(health: events.Health) -> dict[Optional[str], list[dict[str, str]]]:
+    """Return what befell this node, as the journal holds it, by case (None: between cases)."""
+    found: dict[Optional[str], list[dict[str, str]]] = {}
+    for event in health.events:
+        if not event.elsewhere:
+            one = {"kind": event.kind, "message": event.message, "evidence": COPY}
+            found.setdefault(event.case, []).append(one)
+    return found
+
+
 class HostWatch:
     """Watches kernel log, boot and libvirt daemon; ``finish`` writes what it saw, or why nobody can know, into the journal."""
 
@@ -54,6 +64,8 @@ class HostWatch:
         self._watcher = watcher.Watcher(folder / COPY, campaign)
         self._before: Optional[identity.Identity] = None
         self._reported = 0
+        self._looked = 0
+        self._restarting = False
 
     def start(self) -> None:
         """Begin to watch."""
@@ -61,15 +73,26 @@ class HostWatch:
         self._watcher.start()
 
     def look(self, journal: Journal, case: Optional[str]) -> None:
-        """Compare boot and libvirt daemon with the last look; a change befell the given case."""
+        """Compare boot and libvirt daemon with the last look; a change befell the given case, unless the case announced it."""
         if self._before is None:
             return
-        now = identity.now()
-        changes = identity.changes(self._before, now)
+        before, now = self._before, identity.now()
+        changes = identity.changes(before, now)
         self._before = now
-        if changes:
+        if changes and not self._announced(case, before, now):
             found = [{"kind": kind, "message": message, "evidence": ""} for kind, message in changes]
             journal.append("health", {"case": case, "events": found})
+        self._looked = len(self._watcher.records)
+
+    def _announced(self, case: Optional[str], before: identity.Identity, now: identity.Identity) -> bool:
+        """Return whether the case said in the kernel log that it would restart the libvirt daemon, once for each new one."""
+        if before.boot_id != now.boot_id:
+            return False
+        self._watcher.sync()
+        said = restarts.of_case(self._watcher.records[self._looked :], case) if case else []
+        told = restarts.account(before, now, said, under_way=self._restarting)
+        self._restarting = told.under_way
+        return told.explained
 
     def report(self, journal: Journal, cases: dict[str, Optional[Path]]) -> events.Health:
         """
@@ -83,12 +106,7 @@ class HostWatch:
         owed = tuple(filter(None, (owed_by(case, folder) for case, folder in cases.items())))
         health = events.read(records[self._reported :], owed, own_cgroups())
         self._reported = len(records)
-        by_case: dict[Optional[str], list[dict[str, str]]] = {}
-        for event in health.events:
-            if not event.elsewhere:
-                one = {"kind": event.kind, "message": event.message, "evidence": COPY}
-                by_case.setdefault(event.case, []).append(one)
-        for case, found in by_case.items():
+        for case, found in by_case(health).items():
             journal.append("health", {"case": case, "events": found})
         doubts = [*health.doubts, *self._watcher.doubts]
         state = "unknown" if doubts else "known"

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The markers that say in the kernel log itself when a case began and ended: ``hvqual: begin|end <case key> <token>``."""
+"""
+The markers that say in the kernel log itself when a case began and ended: ``hvqual: begin|end <case key> <token>``.
+
+What a case does to the node on purpose is told beforehand: ``hvqual: announce <what> <token>`` (see `restarts`).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from typing import Optional
 
 from avocado_hvqual.health import kmsg
 
-EXPRESSION = re.compile(r"^hvqual: (begin|end|watch) (\S+) (\S+)$")
+EXPRESSION = re.compile(r"^hvqual: (begin|end|watch|announce) (\S+) (\S+)$")
 
 
 @dataclass(frozen=True)
 class Marker:
-    """One marker: what it marks, the case key (or the campaign's id for ``watch``) and a token new for each run of a case."""
+    """One marker: what it marks, the case key (the campaign's id for ``watch``) and a token new for each run of a case."""
 
     what: str
     subject: str

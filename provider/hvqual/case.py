@@ -8,25 +8,21 @@ every limit is asked, every owed observation must have been seen, the node must 
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from avocado.core.exceptions import TestBaseException, TestCancel, TestError, TestFail
 
-from provider.hvqual import node_state
+from provider.hvqual import kernel_log, node_state
 from provider.hvqual.limit import Limit
 from provider.hvqual.params import Guests, Identity, Reader
 from provider.hvqual.record import Record
 from provider.hvqual.undo import UndoError, UndoLog
 
 S = TypeVar("S")
-KMSG = Path("/dev/kmsg")
-LOG = logging.getLogger("avocado.hvqual")
 
 
 @dataclass(frozen=True)
@@ -148,21 +144,11 @@ def _seen(it: Case[Any], state: node_state.NodeState) -> None:
 @contextmanager
 def _marked(key: str, token: str) -> Iterator[None]:
     """Mark begin and end of the case in the kernel log, so that what the kernel says meanwhile is the case's (decision 11)."""
-    _mark(f"hvqual: begin {key} {token}")
+    kernel_log.mark(f"hvqual: begin {key} {token}")
     try:
         yield
     finally:
-        _mark(f"hvqual: end {key} {token}")
-
-
-def _mark(text: str) -> None:
-    """Write one line to the kernel log; where it cannot be written the health of the node is unknown, which the judge tells."""
-    try:
-        with KMSG.open("w", encoding="ascii") as log:
-            log.write(f"<6>{text}\n")
-    except OSError as error:
-        # The reader of the log misses the marker and calls the node's health unknown: that is told by the judge, not lost.
-        LOG.warning("The kernel log takes no marker (%s); the node's health will be unknown.", error)
+        kernel_log.mark(f"hvqual: end {key} {token}")
 
 
 __all__ = ["Case", "TestCancel", "UndoError", "case"]

@@ -172,6 +172,18 @@ def domain_guard(uri: str, name: str, *, log: Optional[UndoLog] = None) -> Itera
 
 
 @contextmanager
+def daemon_guard(daemon: str, uri: str, mark: str = "", *, log: Optional[UndoLog] = None) -> Iterator[None]:
+    """
+    Have libvirt's *daemon* running and answering at the block's end, whatever the block does to it.
+
+    *mark* is the file by which it knows that it is not the first one since the host's boot, where the block removes it.
+    """
+    details = {"daemon": daemon, "uri": uri, **({"autostarted": mark} if mark else {})}
+    with _change(log, ("start_daemon", details)):
+        yield
+
+
+@contextmanager
 def temporary_path(path: PathLike, *, log: Optional[UndoLog] = None) -> Iterator[Path]:
     """Remove whatever lies at *path* (of ours by name or place) at the block's end; nothing may be there before."""
     place = Path(path)

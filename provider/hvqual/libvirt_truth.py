@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from xml.etree import ElementTree as ET
 from avocado.core.exceptions import TestError
 
 import libvirt
+from provider.hvqual import marks
 
 STATES = {
     "running": (libvirt.VIR_DOMAIN_RUNNING, "VIR_DOMAIN_RUNNING_"),
@@ -50,11 +52,8 @@ class Libvirt:
             libvirt.virEventRegisterDefaultImpl()
             libvirt.registerErrorHandler(lambda *_: None, None)
             Libvirt._loop_ready = True
-        try:
-            self.connection = libvirt.open(uri)
-        except libvirt.libvirtError as error:
-            message = f"libvirtd does not answer at '{uri}': {error}. Start it: systemctl start libvirtd"
-            raise TestError(message) from None
+        self.uri = uri
+        self.connection = self._open()
         self._events: list[Event] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -62,7 +61,7 @@ class Libvirt:
 
     def __enter__(self) -> Libvirt:
         self._timer = libvirt.virEventAddTimeout(100, lambda *_: None, None)
-        self._id = self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None)
+        self._listen()
         self._thread.start()
         return self
 
@@ -76,6 +75,27 @@ class Libvirt:
         except libvirt.libvirtError as error:
             # libvirtd may have died under the test; the cases that need it have already said so.
             self.lost = str(error)
+
+    def reconnect(self) -> None:
+        """Connect anew after libvirtd was restarted; what happened while there was no connection was heard by nobody."""
+        with contextlib.suppress(libvirt.libvirtError):
+            self.connection.close()
+        self.connection = self._open()
+        self._listen()
+
+    def _open(self) -> Any:
+        try:
+            return libvirt.open(self.uri)
+        except libvirt.libvirtError as error:
+            message = f"libvirtd does not answer at '{self.uri}': {error}. Start it: systemctl start libvirtd"
+            raise TestError(message) from None
+
+    def _listen(self) -> None:
+        self._id = self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None)
+
+    def ours(self, domain: Any) -> bool:
+        """Whether the domain carries our mark."""
+        return marks.owner_in(domain.XMLDesc(0)) is not None
 
     def state(self, name: str) -> tuple[str, str]:
         """Return state and reason of the domain, for instance ('running', 'booted'); ('absent', '') when there is none."""

@@ -23,7 +23,7 @@ KERNEL_KIB = 64 * 1024
 LEAST_MEMORY = 0.95
 
 
-def fail(record: Record, what: str, message: str, vm: str) -> NoReturn:
+def fail(record: Record, what: str, message: str, vm: str | None) -> NoReturn:
     """Write the problem down by its kind and end the test as a failure of the product."""
     record.problem(what, message, vm)
     raise TestFail(message)

@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 from provider.hvqual import marks
 from provider.hvqual.settings_file import is_kernel_file, read_setting, write_setting
+from provider.hvqual.undo_daemon import refuse_daemon, start_daemon
 from provider.hvqual.undo_libvirt import (
     destroy_domain,
     destroy_network,
@@ -198,6 +199,7 @@ ACTIONS: dict[str, Action] = {
     "undefine_domain": _action(undefine_domain, "name", may="uuid uri"),
     "destroy_network": _action(destroy_network, "name uuid", may="uri"),
     "undefine_network": _action(undefine_network, "name uuid", may="uri"),
+    "start_daemon": _action(start_daemon, "daemon", moot=True, may="uri autostarted", refuse=refuse_daemon),
     "link_up": _action(link_up, "link", moot=True, may="addresses routes"),
     "link_del": _action(link_del, "link", moot=True, refuse=_refuse_link),
     "resume_process": _action(resume_process, "process", moot=True),

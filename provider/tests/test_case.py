@@ -8,6 +8,7 @@ import pytest
 from avocado.core.exceptions import TestCancel, TestError, TestFail
 
 from provider.hvqual import case as case_module
+from provider.hvqual import kernel_log
 from provider.hvqual.case import case
 from provider.tests.support import PARAMS, lines
 
@@ -22,7 +23,7 @@ def node(monkeypatch, tmp_path):
     """A node whose state a test decides; nothing of this machine is looked at or marked."""
     states = SimpleNamespace(now=["links: lo"], unreachable=[])
     monkeypatch.setenv("AVOCADO_HVQUAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(case_module, "KMSG", tmp_path / "kmsg")
+    monkeypatch.setattr(kernel_log, "KMSG", tmp_path / "kmsg")
     capture = lambda: SimpleNamespace(digest=str(states.now), lines=list(states.now), unreachable=states.unreachable)  # noqa: E731
     diff = lambda one, two: [f"+{line}" for line in two.lines if line not in one.lines]  # noqa: E731
     monkeypatch.setattr(case_module, "node_state", SimpleNamespace(capture=capture, diff=diff, NodeState=object))

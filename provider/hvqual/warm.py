@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provider.hvqual.stand import Stand
 
 READY = 30.0
-FORMAT = 1
+FORMAT = 2
 
 
 class WarmError(Exception):

@@ -51,6 +51,12 @@ def test_kvm_where_kvm_boots():
     assert xml_of(accelerator="kvm")[1].get("type") == "kvm"
 
 
+def test_only_an_emulated_cpu_keeps_its_clock_off_the_tsc():
+    """The kernel mistakes the rate of TCG's TSC when the node is busy; under KVM the guest has the host's clock."""
+    told = {kind: xml_of(accelerator=kind)[1].findtext("os/cmdline").split() for kind in ("tcg", "kvm")}
+    assert ("tsc=unstable" in told["tcg"], "tsc=unstable" in told["kvm"]) == (True, False)
+
+
 def test_a_flavor_stands_in_the_xml():
     """Two disks on two IOThreads, two interfaces, pinned vCPUs and huge pages: each where libvirt reads it."""
     disks, macs = (Disk("/d/1.qcow2", 64, "qcow2"), Disk("/d/2.raw", 32)), ("52:54:00:aa:bb:01", "52:54:00:aa:bb:02")

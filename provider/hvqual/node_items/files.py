@@ -19,7 +19,7 @@ IGNORED: dict[str, str] = {
     r"/var/lib/libvirt/qemu/\.(local|config)(/.*)?": "what emulators and their libraries cache",
     r"/var/lib/libvirt/qemu/(domain-\d+-[^/]*|(channel|ram)(/.*)?)": "run-time folders of running domains",
     r".*/lost\+found": "the file system's own",
-    r".*/images/[^/]+/warm(/.*)?": "our cache of warm guests, filled on demand",
+    r".*/images/warm(/.*)?": "our cache of warm guests, filled on demand",
     r".*/\.(lock|[^/]*\.lock)": "locks of image folders",
 }
 # libvirt makes these when it first needs them and never removes them; what lies in them is told all the same.

@@ -7,6 +7,8 @@ A restarted daemon must still know every domain, and a guest that ran must run o
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 ANSWER = 60.0
 
 
-def restarted_libvirtd(case: Case[Any], truth: Libvirt, *, after_boot: bool = False) -> None:
+def restarted_libvirtd(case: Case[Any], truth: Libvirt, *, after_boot: bool = False, by_kill: bool = False) -> None:
     """
     Restart libvirt's daemon and return when the new one answers; *truth* is connected to it again.
 
     Observed: libvirtd_restart_time (s). With *after_boot* the daemon takes itself for the first one since the host's boot and
-    starts the domains that are flagged for it. It fails when a domain is not known any more, or one that ran does not run on.
+    starts the domains that are flagged for it; *by_kill* gives the old one no time to end, as a loss of power does. It fails when
+    a domain is not known any more, or one that ran does not run on in the same QEMU.
     """
     found = undo_daemon.running()
     program = undo_daemon.manager()
@@ -45,6 +48,8 @@ def restarted_libvirtd(case: Case[Any], truth: Libvirt, *, after_boot: bool = Fa
         if mark:
             Path(mark).unlink(missing_ok=True)
         with case.record.timed("libvirtd_restart_time"):
+            if by_kill and old:
+                os.kill(old.pid, signal.SIGKILL)
             _restart(case, truth, daemon, old)
     _same_domains(case, before, _known(truth))
 

@@ -30,8 +30,8 @@ def each(guests: Sequence[G], do: Callable[[G], T]) -> list[T]:
 
     When some fail, one exception of the worst kind tells all of their messages, each with its VM's name.
     """
-    if len(guests) == 1:
-        return [do(guests[0])]
+    if len(guests) < 2:  # noqa: PLR2004 - one or none need no threads
+        return [do(guest) for guest in guests]
     with ThreadPoolExecutor(min(len(guests), MOST_AT_ONCE), thread_name_prefix="hvqual-vm") as pool:
         futures = [pool.submit(do, guest) for guest in guests]
     failed = [(guest.name, error) for guest, future in zip(guests, futures) if (error := future.exception())]

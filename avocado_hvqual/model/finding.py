@@ -167,7 +167,7 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """The same for the same fault over cases, runs and nodes: 12 hexadecimal digits."""
-        return hashlib.sha256(f"{self.kind.value}\n{normalise(self.message)}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.kind.value}\n{normalise(self.message)}".encode(errors="replace")).hexdigest()[:12]
 
     @property
     def is_open(self) -> bool:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
@@ -27,8 +29,11 @@ from avocado_hvqual.reports import (
 )
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+_JOINTS = re.compile(r"(?<=[.:/_])(?=[^.:/_])")
 EVIDENCE = 60
 """So many files are listed of one case."""
+LONGEST = 12
+"""So many cases are shown at once where the time went."""
 
 
 def link(path: str) -> str:
@@ -37,6 +42,12 @@ def link(path: str) -> str:
     if not path or path.startswith("/") or ".." in parts or "\x00" in path:
         return ""
     return "./" + quote(path, safe="/", errors="replace")
+
+
+def breakable(text: str) -> Markup:
+    """Return a name that may be broken where its parts end, and not in the middle of a word."""
+    parts = _JOINTS.split(words.safe(text))
+    return Markup("<wbr>").join(parts)  # which escapes each part
 
 
 @cache
@@ -52,6 +63,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(
         link=link,
+        breakable=breakable,
         moment=words.moment,
         state=plain.state_of,
         remarks=plain.notes_of,
@@ -59,7 +71,7 @@ def _environment() -> jinja2.Environment:
         seconds=scale.seconds,
         start=tree.start_of,
     )
-    environment.globals.update(words=words, counted=words.counted, EVIDENCE=EVIDENCE)
+    environment.globals.update(words=words, counted=words.counted, EVIDENCE=EVIDENCE, LONGEST=LONGEST)
     return environment
 
 
@@ -72,6 +84,7 @@ def render(qualification: Qualification) -> str:
 def context(qualification: Qualification) -> dict[str, Any]:
     """Return what the page shows besides the qualification itself."""
     results = {result.case: result for result in qualification.results}
+    placed = layers.placements(qualification)
     groups = _groups(qualification)
     by_case: dict[str, list[tuple[int, Finding]]] = {}
     for number, found in enumerate(groups):
@@ -82,14 +95,22 @@ def context(qualification: Qualification) -> dict[str, Any]:
         "tree": tree.tree(qualification),
         "groups": groups,
         "by_case": by_case,
-        "placed": layers.placements(qualification),
+        "placed": placed,
         "spreads": samples.spreads(qualification),
         "figures": _figures(qualification),
         "overview": overview.of_campaign(qualification),
         "spent": spent.account(qualification),
+        "layer": lambda finding: layers.of_finding(finding, placed),
+        "local": lambda finding, path: _local(path, results.get(finding.case)),
         "expected": lambda finding: expected.expected(finding, results.get(finding.case)),
         "repeats": lambda result: repeat.commands(qualification, result),
     }
+
+
+def _local(path: str, result: Optional[CaseResult]) -> str:
+    """Return the name of a file within the folder of the finding's case; of any other its path."""
+    folder = f"{result.logdir}/" if result and result.logdir else ""
+    return path[len(folder) :] if folder and path.startswith(folder) else path
 
 
 def _groups(qualification: Qualification) -> list[list[Finding]]:

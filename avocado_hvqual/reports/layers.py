@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from avocado_hvqual.model.case import CaseKey
+from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, FindingKind
 from avocado_hvqual.model.qualification import CaseResult, Qualification
 
 ABOVE, BELOW = "libvirt", "qemu"
@@ -34,6 +35,26 @@ class Placement(NamedTuple):
     layer: Layer
     sentence: str
     twins: tuple[str, ...] = ()
+
+
+OF_THE_NODE = NOT_ATTEMPTED | {
+    FindingKind.HOST_HANG,
+    FindingKind.HOST_REBOOT,
+    FindingKind.HOST_PANIC,
+    FindingKind.HOST_LOCKUP,
+    FindingKind.HOST_MCE,
+    FindingKind.HOST_LOG,
+    FindingKind.LIBVIRTD_RESTART,
+    FindingKind.NODE_TAINTED,
+}
+"""What a twin says nothing of: it befell the node or the harness, or was not seen at all."""
+
+
+def of_finding(finding: Finding, placed: dict[str, Placement]) -> str:
+    """Return in words where a finding's fault lies; empty where that is no question."""
+    if finding.kind in OF_THE_NODE or finding.case not in placed:
+        return ""
+    return placed[finding.case].sentence
 
 
 def placements(qualification: Qualification) -> dict[str, Placement]:

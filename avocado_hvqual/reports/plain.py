@@ -93,8 +93,9 @@ def _findings(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
     placed = layers.placements(qualification)
     for found in list(groups.values())[: None if explain else SHOWN]:
         yield from _finding(found[0], len(found) - 1, explain=explain)
-        if found[0].case in placed:
-            yield Line(f"      layer: {placed[found[0].case].sentence}")
+        layer = layers.of_finding(found[0], placed)
+        if layer:
+            yield Line(f"      layer: {layer}")
     if not explain and len(groups) > SHOWN:
         yield Line(f"  ... and {len(groups) - SHOWN} more; see report.html")
 

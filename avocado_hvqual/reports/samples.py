@@ -61,6 +61,7 @@ class Strip(NamedTuple):
     numbers: dict[str, float]
     """count, min, median, p95, max."""
     limits: tuple[str, ...]
+    asked: bool
     answer: Optional[Answer]
     drawn: bool
     limit_at: Optional[float]
@@ -80,6 +81,16 @@ class Spread(NamedTuple):
     hidden: int
     far: tuple[str, ...]
     """Limits that are named and not drawn."""
+
+    @property
+    def asked(self) -> tuple[Strip, ...]:
+        """The drawn strips of cases with a limit."""
+        return tuple(strip for strip in self.strips if strip.drawn and strip.asked)
+
+    @property
+    def unasked(self) -> tuple[Strip, ...]:
+        """The other drawn strips."""
+        return tuple(strip for strip in self.strips if strip.drawn and not strip.asked)
 
 
 class _Sampled(NamedTuple):
@@ -156,11 +167,16 @@ def _spread(name: str, unit: str, sampled: Sequence[_Sampled]) -> Spread:
     limits = {limit for one in sampled for limit in one.limits}
     near = [limit.number for limit in limits if 0 <= limit.number <= (FAR * largest or math.inf)]
     scale = Scale(min(0.0, *every), max([largest, *near]) * 1.04 or 1.0)
-    shown = sorted(range(len(sampled)), key=lambda place: -max(sampled[place].values))[:STRIPS]
+    shown = sorted(range(len(sampled)), key=lambda place: _urgency(sampled[place]))[:STRIPS]
     drawn = set(shown)
     strips = tuple(_strip(one, scale, drawn=place in drawn) for place, one in enumerate(sampled))
     far = sorted(str(limit) for limit in limits if not scale.low <= limit.number <= scale.high)
     return Spread(name, unit, scale.ticks(), strips, len(sampled) - len(drawn), tuple(far))
+
+
+def _urgency(one: _Sampled) -> tuple[bool, float]:
+    """Return what sorts first what has a limit, then what was slowest."""
+    return not one.limits, -max(one.values)
 
 
 def _strip(one: _Sampled, scale: Scale, *, drawn: bool) -> Strip:
@@ -173,6 +189,7 @@ def _strip(one: _Sampled, scale: Scale, *, drawn: bool) -> Strip:
         label=one.label,
         numbers=numbers,
         limits=tuple(map(str, one.limits)),
+        asked=bool(one.limits),
         answer=next((answer for answer in (Answer.UNMET, Answer.UNKNOWN, Answer.MET) if answer in answers), None),
         drawn=drawn,
         limit_at=scale.at(limit.number) if limit is not None and visible else None,

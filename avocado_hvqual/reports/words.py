@@ -74,7 +74,7 @@ _HIDDEN = re.compile(
 )
 
 
-LONGEST = 4000
+LONGEST = 2000
 """Characters of one text in a report: a guest's megabyte without a line's end is evidence, and no sentence."""
 
 

@@ -5,8 +5,9 @@ import datetime as dt
 from dataclasses import replace
 
 from avocado_hvqual.ledger import Entry, Ledger
-from avocado_hvqual.model.observation import Problem
+from avocado_hvqual.model.observation import Evidence, Observation, Problem, Seed, Step
 from avocado_hvqual.model.record import Gate, HealthEvent, ParameterChange
+from tests.reports.busy import twins
 from tests.strategies import CLOUD, START, STOP, attempt, header, judged, record, row, trace
 
 KNOWN = Entry(
@@ -73,16 +74,30 @@ def empty():
 
 def hostile():
     problem = Problem("guest-panic", HOSTILE)
-    own = trace(problems=(problem,))
-    bad = attempt(trace=replace(own, evidence=()), logdir="../javascript:alert(1)")
+    own = trace(
+        problems=(problem, Problem("guest-freeze", HOSTILE * 2, HOSTILE, 3.0)),
+        observations=tuple(
+            Observation("guest_ready", value, "s", 1.5, 1, f"{HOSTILE}-{value}", HOSTILE if value > 2 else "small")
+            for value in (1.5, 2.5, 3.5)
+        ),
+        evidence=(
+            Evidence(HOSTILE, "../../etc/passwd", "0" * 64, HOSTILE),
+            Evidence("x", "a/<b>/c", "0" * 64, HOSTILE),
+        ),
+        steps=(Step(HOSTILE, HOSTILE, 0.5, 1.5), Step("start", f"{HOSTILE}-2.5", 0.5), Step("hold", None, 2.0, 3.0)),
+        seeds=(Seed("1'; touch x; '", HOSTILE),),
+        mono_last=5.0,
+    )
+    bad = attempt(trace=own, logdir="../javascript:alert(1)")
     return judged(
         record(
             bad,
             header=header(node={"id": HOSTILE, "hostname": HOSTILE}, command=HOSTILE, versions={"qemu": HOSTILE}),
-            health=(HealthEvent("host-log", HOSTILE, "javascript:alert(1)", START),),
+            health=(HealthEvent("host-log", HOSTILE, "javascript:alert(1)", START, 1_795_000_102.0),),
             notes=(HOSTILE,),
         )
     )
 
 
-RUNS = {run.__name__: run for run in (clean, one_unmet, unknown, waived, expired, tainted, selection, empty, hostile)}
+EACH = (clean, one_unmet, unknown, waived, expired, tainted, selection, empty, hostile, twins)
+RUNS = {run.__name__: run for run in EACH}

@@ -74,8 +74,9 @@ def tree(qualification: Qualification) -> Tree:
     findings = Counter(finding.case for finding in qualification.findings if finding.is_open)
     cells: dict[CaseKey, Cell] = {}
     for result in qualification.results:
-        cell = Cell(result.case, result.outcome, findings[result.case], start_of(result))
-        cells[CaseKey.parse(result.case)] = cell
+        found = findings[result.case]
+        outcome = "passed with findings" if found and result.outcome == "passed" else result.outcome
+        cells[CaseKey.parse(result.case)] = Cell(result.case, outcome, found, start_of(result))
     for key in _missing(qualification):
         cells.setdefault(key, Cell(str(key), "missing", findings[str(key)]))
     places = [place for place in HOST_CONFIGURATIONS if any(key.configuration == place for key in cells)]

@@ -59,6 +59,8 @@ OUTCOMES: dict[str, Word] = {
     "not attempted": Word("not attempted", "?", "warn"),
     "not required": Word("not required", "~", "note"),
     "missing": Word("missing", "?", "warn"),
+    # What befell the node meanwhile fails no case, and is nevertheless not the same as nothing.
+    "passed with findings": Word("passed with findings", "!", "warn"),
 }
 
 GLYPHS = {"+": "\u2713", "X": "\u2717", "!": "!", "?": "?", "~": "\u2013", "-": "\u00b7"}

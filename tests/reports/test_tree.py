@@ -4,6 +4,7 @@
 import pytest
 
 from avocado_hvqual.model.observation import Observation
+from avocado_hvqual.model.record import HealthEvent
 from avocado_hvqual.reports import REPORTS
 from avocado_hvqual.reports.tree import start_of, tree
 from tests.reports import busy
@@ -66,6 +67,12 @@ def test_an_old_record_says_nothing_of_cold_and_warm():
     assert warm("text") == ""
     text = REPORTS["report.html"](judged(record()))
     assert "cold" not in text[text.index("</style>") :]
+
+
+def test_a_pass_during_which_the_node_was_in_trouble_does_not_look_like_one_without():
+    event = HealthEvent("host-lockup", "soft lockup", "kernel.log", START)
+    (cell,) = cells(tree(judged(record(health=(event,)))))
+    assert (cell.outcome, cell.findings) == ("passed with findings", 1)
 
 
 def test_a_category_in_which_all_passed_is_folded_in_a_long_tree():

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, Optional
 
 from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch
-from avocado_hvqual.campaign.folder import Folder
+from avocado_hvqual.campaign.folder import Folder, note_ended
 from avocado_hvqual.campaign.host_watch import HostWatch
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.campaign.progress import Progress, clock
@@ -148,3 +148,4 @@ class Campaign:
     def _close(self, journal: Journal, watch: HostWatch) -> None:
         watch.finish(journal, {})
         journal.append("campaign-end", {"status": self._status()})
+        note_ended(self.folder.campaign)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from avocado_hvqual import exit_codes, plan, profiles, required
+from avocado_hvqual import exit_codes, load, plan, profiles, required
 from avocado_hvqual.campaign import folder
 from avocado_hvqual.campaign.durations import Durations
 from avocado_hvqual.campaign.progress import Progress, clock
@@ -165,8 +165,11 @@ def _run(args: argparse.Namespace) -> int:
     profile = profiles.load(args.profile)
     accept = tuple(_words(args.accept)) if args.accept else profile.accept
     exit_codes.parse_accept(accept)
+    # Read now, so that what is wrong with them is told before the night and not after it.
+    load.load_policy()
+    load.load_ledger(Path(args.ledger) if args.ledger else None)
     if args.lab:
-        _enter_lab(args)
+        return _enter_lab(args)
     from avocado_hvqual.campaign import around, libvirt_probe
 
     made = make_plan(args)
@@ -201,8 +204,8 @@ def _campaign(prepared: _Prepared, ledger: Any) -> int:
     return exit_codes.status(done.qualification, prepared.accept) or (exit_codes.PLAIN_RUN if campaign.failures else 0)
 
 
-def _enter_lab(args: argparse.Namespace) -> None:
-    """Bring the lab up and become the same command inside its node; never returns."""
+def _enter_lab(args: argparse.Namespace) -> int:
+    """Bring the lab up, run the same command inside its node, and return its status."""
     from avocado_hvqual import lab
 
     lab.up()
@@ -213,7 +216,15 @@ def _enter_lab(args: argparse.Namespace) -> None:
     for name in ("output", "ledger"):
         if getattr(args, name):
             inner += [f"--{name}", str(Path(getattr(args, name)).absolute())]
-    lab.replace(lab.NODE, inner)
+    try:
+        return lab.attend(lab.NODE, inner)
+    except lab.PowerLostError:
+        where = Path(args.output).absolute() if args.output else folder.latest()
+        sys.stderr.write(
+            f"The host '{lab.NODE}' lost its power during the campaign, which is interrupted. Power it on with 'avocado hvqual lab up', "
+            f"put it in order with 'avocado hvqual clean --lab', then see 'avocado hvqual verdict {where}'.\n"
+        )
+        return exit_codes.INTERRUPTED
 
 
 def _clean(args: argparse.Namespace) -> int:

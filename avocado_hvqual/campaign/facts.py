@@ -10,10 +10,11 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from avocado_hvqual import __version__
 from avocado_hvqual.campaign.folder import host_id
+from avocado_hvqual.health import identity
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 COMMAND_SECONDS = 20
@@ -37,21 +38,31 @@ def _text(path: str) -> str:
         return ""
 
 
+def node_id() -> str:
+    """Return what names this node in journals and verdicts."""
+    return host_id() if in_lab() else platform.node()
+
+
 def node() -> dict[str, Any]:
     """Return the node's id and hostname and what it is made of."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s*(\d+) kB", _text("/proc/meminfo"), re.MULTILINE)
-    host = host_id()
-    hostname = platform.node()
     return {
-        "id": hostname if host == "local" else host,
-        "hostname": hostname,
+        "id": node_id(),
+        "hostname": platform.node(),
         "machine_id": _text("/etc/machine-id"),
         "product": _text("/sys/class/dmi/id/product_name"),
         "cpu": cpu.group(1) if cpu else "",
         "cpus": len(os.sched_getaffinity(0)),
         "memory_kib": int(memory.group(1)) if memory else 0,
+        "libvirtd_oom_score_adj": _oom_score_adj(),
     }
+
+
+def _oom_score_adj() -> Optional[int]:
+    """Return libvirtd's score for the OOM killer (libvirt's own unit asks for -999), None when it does not run."""
+    text = _text(f"/proc/{identity.now().daemon_pid}/oom_score_adj")
+    return int(text) if text else None
 
 
 def in_lab() -> bool:

@@ -15,6 +15,8 @@ from avocado_hvqual.errors import PlanError
 HOME_VARIABLE = "AVOCADO_HVQUAL_HOME"
 DEFAULT_HOME = "/var/lib/avocado-hvqual"
 MARKER = ".hvqual"
+OPEN = "open"
+"""The folder in the state home that names, by host, the campaigns which lie elsewhere and have not come to their end."""
 NEEDED_MIB = 256
 """A smoke run writes some 5 MiB; a dump or an image in the evidence of one failed case may take the rest."""
 
@@ -57,6 +59,27 @@ class Folder:
         return self.path / "campaign.log"
 
 
+def _notes() -> Path:
+    return home() / OPEN / host_id()
+
+
+def open_elsewhere() -> list[tuple[Path, Path]]:
+    """Return (the note that names it, its folder) of each campaign of this host with --output that has not come to its end."""
+    return [(note, Path(note.read_text(encoding="utf-8").rstrip("\n"))) for note in sorted(_notes().glob("*"))]
+
+
+def note_open(folder: Folder) -> None:
+    """Let `clean` find a campaign outside the state home after its process has died."""
+    if folder.path.parent != home() / "campaigns":
+        _notes().mkdir(parents=True, exist_ok=True)
+        (_notes() / folder.campaign).write_text(f"{folder.path}\n", encoding="utf-8")
+
+
+def note_ended(campaign: str) -> None:
+    """Forget a campaign that has come to its end."""
+    (_notes() / campaign).unlink(missing_ok=True)
+
+
 def new_id(now: dt.datetime, profile: str) -> str:
     """Return a campaign id that sorts by time: ``20261121-041500-smoke-9f3a``."""
     return f"{now:%Y%m%d-%H%M%S}-{profile}-{secrets.token_hex(2)}"
@@ -65,6 +88,11 @@ def new_id(now: dt.datetime, profile: str) -> str:
 def default_path(campaign: str) -> Path:
     """Return where a campaign lies when nobody says otherwise."""
     return home() / "campaigns" / campaign
+
+
+def latest() -> Path:
+    """Return the folder of the campaign that was begun last where nobody said otherwise."""
+    return max(home().joinpath("campaigns").glob("*"), default=default_path("CAMPAIGN"))
 
 
 def create(path: Path, campaign: str, needed_mib: int = NEEDED_MIB) -> Folder:
@@ -86,6 +114,7 @@ def create(path: Path, campaign: str, needed_mib: int = NEEDED_MIB) -> Folder:
             raise PlanError(message)
         folder.jobs.mkdir(parents=True)
         (folder.path / MARKER).write_text(f"{campaign}\n", encoding="utf-8")
+        note_open(folder)
     except OSError as error:
         message = (
             f"The campaign's folder '{folder.path}' cannot be made: {error.strerror}. Give another one with --output."
@@ -100,6 +129,7 @@ def _check_space(folder: Folder, needed_mib: int) -> None:
     if free_mib >= needed_mib:
         return
     shutil.rmtree(folder.path, ignore_errors=True)
+    note_ended(folder.campaign)
     message = (
         f"'{folder.path.parent}' has {free_mib} MiB free, a campaign needs {needed_mib} MiB; "
         "free some, or give another folder with --output."

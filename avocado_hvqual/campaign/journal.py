@@ -20,12 +20,11 @@ from typing import Any, Optional
 
 from avocado_hvqual import journal_kinds
 from avocado_hvqual.errors import JournalError
+from avocado_hvqual.health import identity
 from avocado_hvqual.journal_reading import FILE, FIRST, Line, Reading, canonical, digest, read
 
 TORN = "journal.torn"
 """Torn tails are kept here, in order: a crash loses nothing that reached the disk."""
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Journal:
@@ -39,7 +38,7 @@ class Journal:
         self._prev = prev
         self._size = os.lseek(descriptor, 0, os.SEEK_END)
         self._lock = threading.Lock()
-        self._boot_id = BOOT_ID.read_text(encoding="ascii").strip()
+        self._boot_id = identity.boot()
 
     @classmethod
     def create(cls, folder: Path, header: dict[str, Any]) -> Journal:

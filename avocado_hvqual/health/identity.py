@@ -10,6 +10,8 @@ from typing import Optional
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 DAEMONS = ("libvirtd", "virtqemud")
+HOST_VARIABLE = "HVQUAL_HOST_ID"
+"""Set in a host of the lab, to its name."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,19 @@ def _daemon(root: Path) -> Optional[tuple[int, int]]:
     return None
 
 
+def boot(root: Path = Path("/proc")) -> str:
+    """
+    Return what names this boot of the host, and no other one.
+
+    A host of the lab shares the machine's kernel and so its boot id; it boots anew when its first process does.
+    """
+    machine, host = BOOT_ID.read_text(encoding="ascii").strip(), os.environ.get(HOST_VARIABLE)
+    return f"{machine}/{host}-{_start_ticks(root / '1')}" if host else machine
+
+
 def now(root: Path = Path("/proc")) -> Identity:
     """Return the identity as it is at this moment; only a daemon in our own pid namespace counts, another host's is not ours."""
-    daemon = _daemon(root)
-    boot_id = BOOT_ID.read_text(encoding="ascii").strip()
-    return Identity(boot_id, *(daemon or (None, None)))
+    return Identity(boot(root), *(_daemon(root) or (None, None)))
 
 
 def changes(before: Identity, after: Identity) -> list[tuple[str, str]]:

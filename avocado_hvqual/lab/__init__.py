@@ -2,6 +2,7 @@
 """Two hosts on one machine: the node under test and its peer, in namespaces, each with its own libvirtd."""
 
 from avocado_hvqual.lab.bring_up import up
+from avocado_hvqual.lab.foreground import PowerLostError, attend
 from avocado_hvqual.lab.inside import command, execute, replace, show_folder
 from avocado_hvqual.lab.paths import FABRIC, HOSTS, NODE, PEER, LabPaths, home
 from avocado_hvqual.lab.status import HostStatus, LabStatus, status
@@ -15,6 +16,8 @@ __all__ = [
     "HostStatus",
     "LabPaths",
     "LabStatus",
+    "PowerLostError",
+    "attend",
     "command",
     "down",
     "execute",

@@ -60,6 +60,10 @@ def render(found: LabStatus) -> str:
             f"  accelerator {found.accelerator}, QEMU {found.qemu or 'of the distribution'}, shared storage {found.shared}"
         )
     lines.append(f"  fabric {'up' if found.fabric else 'down'}")
+    exposed = [host.name for host in found.hosts if host.libvirtd and not host.protected]
+    if exposed:
+        mend = "'lab up' protects it where the kernel lets it (CAP_SYS_RESOURCE)"
+        lines.append(f"  libvirtd of {', '.join(exposed)} is not protected from the OOM killer; {mend}")
     return "".join(f"{line}\n" for line in [*lines, *map(_host_line, found.hosts)])
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -96,6 +97,8 @@ def replace(name: str, arguments: Sequence[str]) -> NoReturn:
     line = command(name, arguments)
     sys.stdout.flush()
     sys.stderr.flush()
+    # exec skips them; avocado 113 then leaves its temporary folder in /var/tmp behind, one a call.
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
     os.execv(line[0], line)  # noqa: S606 - to become it is the purpose
 
 

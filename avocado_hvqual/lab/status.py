@@ -10,6 +10,7 @@ from typing import Any
 
 from avocado_hvqual.lab import inside
 from avocado_hvqual.lab import state as lab_state
+from avocado_hvqual.lab.daemons import OOM_SCORE_ADJ
 from avocado_hvqual.lab.paths import FABRIC, FABRIC_ADDRESSES, HOSTS, LabPaths, home
 from avocado_hvqual.lab.state import Node
 from avocado_hvqual.lab.tools import require_root
@@ -29,6 +30,12 @@ class HostStatus:
     libvirtd: bool = False
     networks: tuple[str, ...] | None = None
     domains: tuple[str, ...] | None = None
+    oom_score_adj: int | None = None
+
+    @property
+    def protected(self) -> bool:
+        """Whether the OOM killer leaves libvirtd to the last (decision 10)."""
+        return self.oom_score_adj == OOM_SCORE_ADJ
 
     @property
     def sound(self) -> bool:
@@ -97,7 +104,17 @@ def host_status(name: str, node: Node | None, paths: LabPaths) -> HostStatus:
         libvirtd=networks is not None,
         networks=networks,
         domains=domains,
+        oom_score_adj=_oom_score_adj(node),
     )
+
+
+def _oom_score_adj(node: Node) -> int | None:
+    """Return the score of the host's libvirtd, None if it does not run."""
+    try:
+        pid = int(inside.inner(node, "/run/libvirtd.pid").read_text(encoding="ascii"))
+        return int(inside.inner(node, f"/proc/{pid}/oom_score_adj").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _names(name: str, node: Node, paths: LabPaths, *question: str) -> tuple[str, ...] | None:

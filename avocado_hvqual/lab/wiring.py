@@ -13,6 +13,8 @@ from avocado_hvqual.lab.settings import FABRIC_BRIDGE, FABRIC_DEVICE
 from avocado_hvqual.lab.state import Node
 from avocado_hvqual.lab.tools import find
 
+_BRIDGE, _WIRE = "77", "76"
+
 
 def in_network_of(node: Node, arguments: list[str]) -> str:
     """Run a command in the network of *node* and return what it wrote; raise `LabError` if it fails."""
@@ -34,13 +36,17 @@ def links(node: Node) -> dict[str, dict[str, Any]]:
     return {link["ifname"]: link for link in json.loads(ip(node, "-json", "link", "show") or "[]")}
 
 
+def hardware(kind: str, address: str) -> str:
+    """Return a hardware address that outlives a power failure, as a network card's does: neighbours remember it."""
+    return ":".join(["52:54", kind, *(f"{int(part):02x}" for part in address.split(".")[1:])])
+
+
 def bridge(node: Node, name: str, address: str) -> None:
     """Make the bridge *name* with *address* in the network of *node*, unless it is there."""
     ip(node, "link", "set", "lo", "up")
     if name not in links(node):
-        # A hardware address that outlives a power failure, as a network card's does: neighbours remember it.
-        hardware = "52:54:77:" + ":".join(f"{int(part):02x}" for part in address.split(".")[1:])
-        ip(node, "link", "add", name, "address", hardware, "type", "bridge", "forward_delay", "0", "stp_state", "0")
+        bridge = ["type", "bridge", "forward_delay", "0", "stp_state", "0"]
+        ip(node, "link", "add", name, "address", hardware(_BRIDGE, address), *bridge)
     # Asked apart: whoever made the bridge may have been killed before it had its address.
     ip(node, "addr", "replace", f"{address}/{FABRIC_PREFIX}", "dev", name)
     ip(node, "link", "set", name, "up")
@@ -60,7 +66,8 @@ def join(fabric: Node, host: str, node: Node) -> None:
     for side, device in ((fabric, host), (node, FABRIC_DEVICE)):
         if device in links(side):
             ip(side, "link", "delete", device)
-    ip(fabric, "link", "add", host, "type", "veth", "peer", "name", FABRIC_DEVICE, "netns", str(node.init.pid))
+    peer = ["peer", "name", FABRIC_DEVICE, "address", hardware(_WIRE, FABRIC_ADDRESSES[host])]
+    ip(fabric, "link", "add", host, "type", "veth", *peer, "netns", str(node.init.pid))
     ip(fabric, "link", "set", host, "master", FABRIC, "up")
     ip(node, "link", "set", FABRIC_DEVICE, "master", FABRIC_BRIDGE, "up")
 

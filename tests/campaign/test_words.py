@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The words of the command line, the node that they are said on, and `clean`."""
+"""The words of the command line, and the node that they are said on."""
 
 from __future__ import annotations
 
@@ -10,32 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from avocado_hvqual.campaign import cleaning, cli, host_watch
-from avocado_hvqual.campaign.journal import Journal, read
+from avocado_hvqual.campaign import cli, host_watch
 from avocado_hvqual.errors import HvqualError
 
 pytestmark = pytest.mark.usefixtures("home")
-HEADER = {
-    "id": "c1",
-    "profile": "smoke",
-    "selection": True,
-    "lab": True,
-    "node": {"id": "n", "hostname": "n"},
-    "command": "x",
-    "versions": {},
-}
-
-
-def test_clean_closes_the_journal_of_a_dead_campaign_and_leaves_a_living_one(home: Path) -> None:
-    dead, living = home / "campaigns" / "dead", home / "campaigns" / "living"
-    Journal.create(dead, HEADER).close()
-    said: list[str] = []
-    with Journal.create(living, HEADER):
-        assert cleaning.close_abandoned(said.append) == 1
-    assert read(dead).lines[-1].data == {"status": "interrupted"}
-    assert read(living).lines[-1].kind == "campaign"
-    assert cleaning.close_abandoned(said.append) == 1, "the living one has died by now"
-    assert cleaning.close_abandoned(said.append) == 0
 
 
 def parsed(*words: str) -> argparse.Namespace:

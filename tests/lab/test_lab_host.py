@@ -18,6 +18,7 @@ from avocado_hvqual.lab.paths import HOST_ID_VARIABLE, LabPaths
 
 pytestmark = pytest.mark.lab
 OWN = "/run /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /tmp /var/tmp".split()  # noqa: SIM905
+FACTS = "from avocado_hvqual.campaign import facts; print(facts.node()['libvirtd_oom_score_adj'])"
 BURNER = """
 import os, time
 for _ in range(3):
@@ -189,3 +190,28 @@ def test_custom_qemu_is_what_libvirt_runs(lab_home, tmp_path_factory):
     with pytest.raises(LabError, match="No guest runs under"):
         lab.up("/bin/false")
     lab.down()
+
+
+def may_lower():
+    """Whether the kernel lets this process lower an oom_score_adj: CAP_SYS_RESOURCE, bit 24 of the effective set."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
+    return bool(int(line.split()[1], 16) >> 24 & 1)
+
+
+def test_libvirtd_is_protected_from_the_oom_killer_where_the_kernel_lets_it(lab_up):
+    for host in lab.status().hosts:
+        score = int(in_host(host.name, "cat", f"/proc/{daemon_pid(host.name, 'libvirtd')}/oom_score_adj"))
+        assert host.oom_score_adj == score
+        assert host.protected == (score == -999) == may_lower()
+        told = in_host(host.name, sys.executable, "-c", FACTS)
+        assert int(told) == score
+
+
+def test_what_libvirtd_has_for_the_oom_killer_is_read_from_it(lab_up):
+    in_host("hv-a", "sh", "-c", "echo 7 >/proc/$(cat /run/libvirtd.pid)/oom_score_adj")
+    try:
+        assert [host.oom_score_adj == 7 for host in lab.status().hosts] == [True, False]
+        assert int(in_host("hv-a", sys.executable, "-c", FACTS)) == 7
+    finally:
+        in_host("hv-a", "kill", "-9", str(daemon_pid("hv-a", "libvirtd")))
+        assert lab.up().up

@@ -214,6 +214,16 @@ def test_lab_is_up_only_when_everything_is():
         assert not status(hosts=(sound, dataclasses.replace(other, **broken))).up
 
 
+def test_status_says_in_one_line_whose_libvirtd_the_oom_killer_may_take():
+    sound, other = (dataclasses.replace(host, oom_score_adj=-999) for host in status().hosts)
+    assert "OOM" not in cli.render(status(hosts=(sound, other)))
+    for score in (0, -998, None):
+        exposed = dataclasses.replace(other, oom_score_adj=score)
+        [line] = [line for line in cli.render(status(hosts=(sound, exposed))).splitlines() if "OOM" in line]
+        assert "libvirtd of hv-b is not protected" in line
+    assert "OOM" not in cli.render(status(hosts=(sound, dataclasses.replace(other, libvirtd=False))))
+
+
 def test_status_says_what_to_do():
     sound, other = status().hosts
     dead = status(hosts=(dataclasses.replace(sound, running=False), dataclasses.replace(other, libvirtd=False)))

@@ -42,7 +42,7 @@ def guests() -> list[str]:
     return found
 
 
-def _pids(name: str) -> list[int]:
+def pids_of(name: str) -> list[int]:
     """Return the processes that run the guest *name*."""
     found = []
     for folder in Path("/proc").iterdir():
@@ -66,7 +66,7 @@ def _pass(seconds: float) -> None:
 
 def freeze() -> None:
     """Stop the QEMU process for 3 s: the guest's virtual CPUs do not run, its clocks may."""
-    pids = [pid for name in guests() for pid in _pids(name)]
+    pids = [pid for name in guests() for pid in pids_of(name)]
     try:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -123,7 +123,7 @@ def _ended(name: str, asked: str) -> dict[str, object]:
 def kill_qemu() -> None:
     """Kill QEMU as a crash or the OOM killer would."""
     for name in guests():
-        for pid in _pids(name):
+        for pid in pids_of(name):
             os.kill(pid, signal.SIGKILL)
 
 

@@ -10,6 +10,10 @@ SHUTDOWN = "hvqual.lifecycle.shutdown"
 DESTROY = "hvqual.lifecycle.destroy"
 SAVE_RESTORE = "hvqual.lifecycle.save_restore"
 START_TIME = "hvqual.cloud.sla.start_time"
+CONCURRENT = "hvqual.cloud.sla.start_time_concurrent"
+SINGLE_BIG = "hvqual.hostcfg.single_big"
+N_EQUAL = "hvqual.hostcfg.n_equal"
+PATTERNS = "hvqual.hostcfg.patterns"
 WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE)
 
 
@@ -35,7 +39,11 @@ class Fault:
 
 FAULTS = (
     Fault(
-        "start-does-nothing", (START, START_TIME), r"should be running .* libvirt says shut off", "major", lie="start"
+        "start-does-nothing",
+        (START, START_TIME, CONCURRENT, SINGLE_BIG),
+        r"should be running .* libvirt says shut off",
+        "major",
+        lie="start",
     ),
     Fault(
         "shutdown-does-nothing",
@@ -55,7 +63,14 @@ FAULTS = (
     Fault("guest-freezes", WATCHED, r"heartbeat_gap", "major", act="freeze"),
     Fault("guest-is-stopped", WATCHED, r"heartbeat_gap", "major", act="stop-cont"),
     Fault("link-goes-down", WATCHED, r"network_gap", "major", act="link-down"),
-    Fault("start-takes-11-s", (START_TIME,), r"guest_ready", "critical", lie="start", delay=11),
+    Fault("start-takes-11-s", (START_TIME, CONCURRENT), r"guest_ready", "critical", lie="start", delay=11),
+    Fault("start-stalls", (START_TIME, CONCURRENT), r"guest_ready", "critical", act="stall-one", step="start"),
+    Fault("vm-is-throttled", (SINGLE_BIG, N_EQUAL), r"vcpu_use|share_deviation", "major", act="throttle", step="load"),
+    Fault("vm-is-ballooned", (SINGLE_BIG, N_EQUAL, PATTERNS), r"gives memory", "major", act="balloon", step="load"),
+    Fault("cpu-goes-offline", (SINGLE_BIG, PATTERNS), r"1 CPUs instead of 2", "major", act="cpu-offline", step="load"),
+    Fault("pin-is-moved", (PATTERNS,), r"gives pins", "major", act="move-pin", step="load"),
+    Fault("nic-is-gone", (PATTERNS,), r"gives network interfaces", "major", act="detach-nic", step="load"),
+    Fault("iothread-too-many", (PATTERNS,), r"gives IOThreads", "major", act="add-iothread", step="load"),
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
     Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),

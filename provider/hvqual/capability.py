@@ -106,23 +106,49 @@ def _meminfo_kib(name: str) -> int:
 
 
 def _cgroup_limits_kib() -> list[int]:
-    """Return the memory limits of the cgroups that hold this process, v1 and v2, from its own up to the root."""
-    limits = []
-    for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+    """Return the memory limits of the cgroups that hold this process."""
+    return memory_limits_kib(Path("/proc/self/cgroup").read_text(encoding="ascii"), CGROUP)
+
+
+def memory_limits_kib(cgroups: str, root: Path) -> list[int]:
+    """Return the memory limits over a process, from its own cgroup up to the root, v1 and v2; *cgroups* is its /proc/PID/cgroup."""
+    texts = [
+        *_over(cgroups, root, "memory", "memory.limit_in_bytes"),
+        *_over(cgroups, root, "", "memory.max"),
+    ]
+    return [int(text) // 1024 for text in texts if text != "max" and int(text) < UNLIMITED]
+
+
+def cpu_limits(cgroups: str, root: Path) -> list[float]:
+    """Return how many CPUs' time the cgroups over a process give it, v1 and v2; nothing for those that do not limit it."""
+    found = []
+    quotas, periods = (_over(cgroups, root, "cpu", f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    for quota, period in [*zip(quotas, periods), *(text.split() for text in _over(cgroups, root, "", "cpu.max"))]:
+        if quota.isdigit() and int(period):
+            found.append(int(quota) / int(period))
+    return found
+
+
+def _over(cgroups: str, root: Path, controller: str, name: str) -> list[str]:
+    """Return the contents of the file *name* in the cgroups of one hierarchy over a process ('' is version 2), its own first."""
+    found = []
+    for line in cgroups.splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers == "memory":
-            base, name = CGROUP / "memory", "memory.limit_in_bytes"
-        elif not controllers:
-            base, name = CGROUP, "memory.max"
-        else:
+        if controller not in controllers.split(","):
             continue
+        base = next((place for place in _mounts(root, controller) if place.is_dir()), root)
         folder = base / path.lstrip("/")
         for place in [folder, *folder.parents]:
             file = place / name
             if file.is_file():
-                text = file.read_text(encoding="ascii").strip()
-                if text != "max" and int(text) < UNLIMITED:
-                    limits.append(int(text) // 1024)
+                found.append(file.read_text(encoding="ascii").strip())
             if place == base:
                 break
-    return limits
+    return found
+
+
+def _mounts(root: Path, controller: str) -> list[Path]:
+    """Return where a hierarchy may be mounted: by the name of its controller, or version 2, alone or beside version 1."""
+    if controller == "cpu":
+        return [root / "cpu", root / "cpu,cpuacct", root / "cpuacct,cpu"]
+    return [root / controller] if controller else [root / "unified", root]

@@ -29,13 +29,18 @@ class Image:
     """Of the manifest, which holds the checksums of all its files."""
 
 
+def folder_of(home: str, name: str) -> Path:
+    """Return where the image *name* is, or would be, below *home* (empty: our own home)."""
+    return (Path(home) if home else marks.home() / "images") / name
+
+
 def load(home: str, name: str) -> Image:
     """
     Return the image *name* below *home* (empty: our own home).
 
     TestError with the command that builds it when it is not there or not whole.
     """
-    folder = (Path(home) if home else marks.home() / "images") / name
+    folder = folder_of(home, name)
     mend = f"Build it with: avocado hvqual image build {name}"
     try:
         manifest = (folder / "manifest.json").read_text(encoding="utf-8")

@@ -19,6 +19,10 @@ FILTERS = {
     "hvqual.lifecycle.destroy": "lifecycle.destroy single_big",
     "hvqual.lifecycle.save_restore": "lifecycle.save_restore single_big",
     "hvqual.cloud.sla.start_time": "cloud.sla.start_time single_big",
+    "hvqual.cloud.sla.start_time_concurrent": "cloud.sla.start_time_concurrent n_equal",
+    "hvqual.hostcfg.single_big": "hostcfg.single_big_measured",
+    "hvqual.hostcfg.n_equal": "hostcfg.n_equal_measured",
+    "hvqual.hostcfg.patterns": "hostcfg.patterns_measured",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from provider.hvqual import accelerator, marks
 from provider.hvqual.record import Record
 
 CGROUP = Path("/sys/fs/cgroup")
+HUGEPAGES = Path("/sys/kernel/mm/hugepages")
 UNLIMITED = 1 << 60
 
 
@@ -77,6 +79,14 @@ def require(name: str, reason: str, record: Record, *, ok: bool) -> None:
     if not ok:
         message = f"This node cannot: {name} ({reason})."
         raise TestCancel(message)
+
+
+def huge_pages(size_kib: int, root: Path = HUGEPAGES) -> str:
+    """Return '' when the kernel has huge pages of this size, else why not."""
+    if (root / f"hugepages-{size_kib}kB").is_dir():
+        return ""
+    sizes = sorted(int(found[1]) for path in root.glob("hugepages-*kB") if (found := re.search(r"(\d+)kB", path.name)))
+    return f"the kernel's sizes are {sizes} KiB" if sizes else "the kernel has none of any size"
 
 
 def capacity(reserve_cpus: int, reserve_memory_mib: int, max_memory_mib: int) -> Capacity:

@@ -74,7 +74,8 @@ def _patterns(wanted: Guests, room: Capacity) -> list[Shape]:
             f"{room.memory_kib // 1024} MiB. Give flavors that fit the node by hv_flavors."
         )
         raise TestError(message)
-    cpus = itertools.cycle(sorted(os.sched_getaffinity(0)))
+    # The reserve is the first CPUs: interrupts and the host's own work are there.
+    cpus = itertools.cycle(sorted(os.sched_getaffinity(0))[-room.cpus :])
     return [
         Shape(
             vcpus=flavor.vcpus,
@@ -88,6 +89,16 @@ def _patterns(wanted: Guests, room: Capacity) -> list[Shape]:
         )
         for flavor in found
     ]
+
+
+def huge_pages(found: Sequence[Shape]) -> dict[int, int]:
+    """Return how many huge pages of each size (KiB) VMs of these shapes need."""
+    needed: dict[int, int] = {}
+    for shape in found:
+        if shape.hugepage_kib:
+            pages = -(-shape.memory_kib // shape.hugepage_kib)
+            needed[shape.hugepage_kib] = needed.get(shape.hugepage_kib, 0) + pages
+    return needed
 
 
 def specs(found: Sequence[Shape], stem: str, wanted: Guests) -> list[Spec]:

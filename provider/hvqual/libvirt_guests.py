@@ -17,7 +17,7 @@ from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest, make_disks
 from provider.hvqual.heartbeat import Observer, free_socket_path
 from provider.hvqual.host_config import Shape
-from provider.hvqual.host_state import domain_guard, temporary_path
+from provider.hvqual.host_state import domain_guard, huge_pages, temporary_path
 from provider.hvqual.libvirt_truth import Libvirt
 from provider.hvqual.post_mortem import examine
 from provider.hvqual.stand import Stand
@@ -40,6 +40,7 @@ def defined(case: Case[Any]) -> Iterator[Stand]:
         observer = stack.enter_context(Observer(address, wanted.witness_port))
         expect = Expect(truth, case.record, uri, wanted.operation_timeout)
         found = shapes_of(case)
+        stack.enter_context(_reserved(case, found))
         warm = _warm(case, found, [image.digest, accelerator, address, *_builds(truth, wanted.qemu_binary)])
         stem = warm.stem if warm else f"{marks.PREFIX}{case.token}"
         guests = []
@@ -52,6 +53,17 @@ def defined(case: Case[Any]) -> Iterator[Stand]:
             stack.callback(examine, guest, case.record, QEMU_LOGS / f"{spec.name}.log")
             guests.append(guest)
         yield Stand(guests, expect, truth, observer, case, warm)
+
+
+@contextmanager
+def _reserved(case: Case[Any], found: list[Shape]) -> Iterator[None]:
+    """Hold the huge pages that the flavors ask for; the case is cancelled on a node whose kernel has no such pages."""
+    with ExitStack() as stack:
+        for size, count in host_config.huge_pages(found).items():
+            reason = capability.huge_pages(size)
+            capability.require(f"huge pages of {size} KiB", reason or f"{count} of them", case.record, ok=not reason)
+            stack.enter_context(huge_pages(size, count))
+        yield
 
 
 def shapes_of(case: Case[Any]) -> list[Shape]:

@@ -10,7 +10,7 @@ from avocado.core.exceptions import TestError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.hvqual import flavors, host_config
+from provider.hvqual import capability, flavors, host_config
 from provider.hvqual.capability import Capacity
 from provider.hvqual.params import Guests
 
@@ -80,6 +80,30 @@ def test_patterns_are_the_flavors_of_the_file():
     for shape in found:
         assert set(shape.pins) <= os.sched_getaffinity(0)
         assert len(shape.pins) in (0, shape.vcpus)
+
+
+def test_reserved_cpus_are_nobodys_pin(monkeypatch):
+    """The reserve is the node's first CPUs: of four with one reserved, pins are on the other three."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    pins = {cpu for shape in host_config.shapes("patterns", WANTED, Capacity(3, GIB)) for cpu in shape.pins}
+    assert pins == {1, 2, 3}
+
+
+def test_huge_pages_of_flavors():
+    """As many of each size as the VMs need together; none when none asks."""
+    one = host_config.Shape(1, 128 * 1024, (32,), hugepage_kib=2048)
+    big = host_config.Shape(1, GIB + 1, (32,), hugepage_kib=GIB)
+    plain = host_config.Shape(1, 128 * 1024, (32,))
+    assert host_config.huge_pages([one, plain, one, big]) == {2048: 128, GIB: 2}
+    assert host_config.huge_pages([plain]) == {}
+
+
+def test_huge_pages_of_the_kernel(tmp_path):
+    """A size that the kernel lacks is answered with those that it has."""
+    (tmp_path / "hugepages-2048kB").mkdir()
+    assert capability.huge_pages(2048, tmp_path) == ""
+    assert capability.huge_pages(GIB, tmp_path) == "the kernel's sizes are [2048] KiB"
+    assert capability.huge_pages(2048, tmp_path / "none") == "the kernel has none of any size"
 
 
 def test_patterns_that_do_not_fit_are_refused():

@@ -65,3 +65,12 @@ def cgroup_folders(name: str) -> list[Path]:
         for folder in folders
         if parts.search(folder)
     ]
+
+
+def resident(pid: int) -> int:
+    """Return how much memory the process *pid* has in use (bytes), 0 when it has ended."""
+    try:
+        pages = int((PROC / str(pid) / "statm").read_text(encoding="ascii").split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -23,6 +23,7 @@ STATES = {
     "crashed": (libvirt.VIR_DOMAIN_CRASHED, "VIR_DOMAIN_CRASHED_"),
     "pmsuspended": (libvirt.VIR_DOMAIN_PMSUSPENDED, "VIR_DOMAIN_PMSUSPENDED_"),
 }
+REBOOTED = "Rebooted"
 EVENTS = ("Defined", "Undefined", "Started", "Suspended", "Resumed", "Stopped", "Shutdown", "PMSuspended", "Crashed")
 
 
@@ -70,7 +71,8 @@ class Libvirt:
         self._thread.join(5)
         libvirt.virEventRemoveTimeout(self._timer)
         try:
-            self.connection.domainEventDeregisterAny(self._id)
+            for number in self._ids:
+                self.connection.domainEventDeregisterAny(number)
             self.connection.close()
         except libvirt.libvirtError as error:
             # libvirtd may have died under the test; the cases that need it have already said so.
@@ -91,7 +93,11 @@ class Libvirt:
             raise TestError(message) from None
 
     def _listen(self) -> None:
-        self._id = self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None)
+        listen = self.connection.domainEventRegisterAny
+        self._ids = [
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None),
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._keep_reboot, None),
+        ]
 
     def ours(self, domain: Any) -> bool:
         """Whether the domain carries our mark."""
@@ -150,6 +156,11 @@ class Libvirt:
     def _loop(self) -> None:
         while not self._stop.is_set():
             libvirt.virEventRunDefaultImpl()
+
+    def _keep_reboot(self, _conn: Any, domain: Any, _opaque: Any) -> None:
+        """Keep a reboot, of which libvirt tells by an event of its own: the domain and its process go on."""
+        with self._lock:
+            self._events.append(Event(time.monotonic(), domain.name(), REBOOTED, "guest"))
 
     def _keep(self, _conn: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         at = time.monotonic()

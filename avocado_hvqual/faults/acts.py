@@ -134,6 +134,13 @@ def panic() -> None:
         virsh("qemu-agent-command", name, json.dumps({"execute": "guest-exec", "arguments": arguments}))
 
 
+def drop_managed_save() -> None:
+    """Throw away what libvirt holds of the guests that it saved itself."""
+    for name in virsh("list", "--all", "--name", "--with-managed-save").split():
+        if name.startswith(PREFIX):
+            virsh("managedsave-remove", name)
+
+
 def kill_test() -> None:
     """Kill the process of the test that runs: avocado-vt's runner and the test that it forked."""
     for folder in Path("/proc").iterdir():
@@ -161,6 +168,7 @@ ACTS: dict[str, Callable[[], None]] = {
     "link-down": link_down,
     "kill-qemu": kill_qemu,
     "panic": panic,
+    "drop-managed-save": drop_managed_save,
     "kill-test": kill_test,
     "soft-lockup": soft_lockup,
 }

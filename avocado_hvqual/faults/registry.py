@@ -9,12 +9,21 @@ START = "hvqual.lifecycle.start"
 SHUTDOWN = "hvqual.lifecycle.shutdown"
 DESTROY = "hvqual.lifecycle.destroy"
 SAVE_RESTORE = "hvqual.lifecycle.save_restore"
+MANAGED_SAVE = "hvqual.lifecycle.managedsave"
+SNAPSHOT_INTERNAL = "hvqual.lifecycle.snapshot.internal"
+SNAPSHOT_ON_RAW = "hvqual.lifecycle.snapshot.internal:disk=raw"
+SNAPSHOT_EXTERNAL = "hvqual.lifecycle.snapshot.external"
+SNAPSHOT_REPEAT = "hvqual.lifecycle.snapshot.repeat"
 START_TIME = "hvqual.cloud.sla.start_time"
 CONCURRENT = "hvqual.cloud.sla.start_time_concurrent"
 SINGLE_BIG = "hvqual.hostcfg.single_big"
 N_EQUAL = "hvqual.hostcfg.n_equal"
 PATTERNS = "hvqual.hostcfg.patterns"
 WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE)
+
+
+SNAPSHOTS = (SNAPSHOT_INTERNAL, SNAPSHOT_EXTERNAL, SNAPSHOT_REPEAT)
+SAVED = (MANAGED_SAVE, *SNAPSHOTS)
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,59 @@ FAULTS = (
         "major",
         lie="shutdown",
     ),
-    Fault("destroy-does-nothing", (DESTROY,), r"should be shut off .* libvirt says running", "major", lie="destroy"),
+    Fault(
+        "destroy-does-nothing",
+        (DESTROY, SNAPSHOT_EXTERNAL),
+        r"should be shut off .* libvirt says running",
+        "major",
+        lie="destroy",
+    ),
     Fault("save-does-nothing", (SAVE_RESTORE,), r"should be shut off .* libvirt says running", "major", lie="save"),
     Fault(
-        "restore-does-nothing", (SAVE_RESTORE,), r"should be running .* libvirt says shut off", "major", lie="restore"
+        "restore-does-nothing",
+        (SAVE_RESTORE, SNAPSHOT_EXTERNAL),
+        r"should be running .* libvirt says shut off",
+        "major",
+        lie="restore",
     ),
+    Fault(
+        "managedsave-does-nothing",
+        (MANAGED_SAVE,),
+        r"should be shut off .* libvirt says running",
+        "major",
+        lie="managedsave",
+    ),
+    Fault(
+        "managed-save-is-lost",
+        (MANAGED_SAVE,),
+        r"should have a managed save",
+        "major",
+        act="drop-managed-save",
+        step="restart libvirtd",
+    ),
+    Fault(
+        "snapshot-does-nothing",
+        (*SNAPSHOTS, SNAPSHOT_ON_RAW),
+        r"was reported as taken|should have the snapshots",
+        "major",
+        lie="snapshot-create-as",
+    ),
+    Fault(
+        "revert-does-nothing",
+        SNAPSHOTS,
+        r"should be running \(from_snapshot\) .* libvirt says running|was reported as done by a libvirt that cannot",
+        "major",
+        lie="snapshot-revert",
+    ),
+    Fault("snapshot-stays", SNAPSHOTS, r"should have the snapshots", "major", lie="snapshot-delete"),
+    Fault("commit-does-nothing", (SNAPSHOT_EXTERNAL,), r"should be read by way of", "major", lie="blockcommit"),
+    Fault("test-is-killed-saving", (MANAGED_SAVE,), r"died without a result", "major", act="kill-test", step="managed"),
+    Fault(
+        "test-is-killed-restarting", (MANAGED_SAVE,), r"died without a result", "major", act="kill-test", step="restart"
+    ),
+    Fault("test-is-killed-snapshotting", SNAPSHOTS, r"died without a result", "major", act="kill-test", step="snap"),
+    Fault("test-is-killed-reverting", SNAPSHOTS, r"died without a result", "major", act="kill-test", step="revert"),
+    Fault("memory-of-saved-flips", SAVED, r"ram_canary", "critical", act="flip-ram"),
     Fault("guest-reboots", WATCHED, r"boot_id_changes", "critical", act="reboot"),
     Fault("memory-flips", WATCHED, r"ram_canary", "critical", act="flip-ram"),
     Fault("disk-flips", WATCHED, r"disk_canary", "critical", act="flip-disk"),

@@ -195,6 +195,13 @@ def temporary_path(path: PathLike, *, log: Optional[UndoLog] = None) -> Iterator
 
 
 @contextmanager
+def removed_overlays(disk: PathLike, *, log: Optional[UndoLog] = None) -> Iterator[None]:
+    """Remove at the block's end the overlays that libvirt makes over *disk* under names of its own when it reverts to a snapshot."""
+    with _change(log, ("remove_overlays", {"path": str(disk)})):
+        yield
+
+
+@contextmanager
 def stopped_process(pid: int, *, log: Optional[UndoLog] = None) -> Iterator[None]:
     """Hold a process stopped (SIGSTOP), as a hang seen from outside; SIGCONT at the end. A process that ended meanwhile is fine."""
     try:

@@ -130,6 +130,15 @@ def _remove_path(details: dict[str, Any], _home: Path) -> tuple[str, str]:
     return "restored", f"'{path}' removed"
 
 
+def _remove_overlays(details: dict[str, Any], _home: Path) -> tuple[str, str]:
+    """Remove the overlays that libvirt itself made over a disk of ours when it reverted: the disk's name, a time instead of its suffix."""
+    disk = Path(details["path"])
+    made = [it for it in disk.parent.glob(f"{disk.stem}.*") if it.suffix[1:].isdigit() and it.is_file()]
+    for overlay in made:
+        overlay.unlink()
+    return ("restored", f"{', '.join(map(str, made))} removed") if made else ("gone", f"no overlay lies over '{disk}'")
+
+
 def _refuse_path(details: dict[str, Any], home: Path) -> str | None:
     if marks.path_is_ours(details["path"], home):
         return None
@@ -194,6 +203,7 @@ ACTIONS: dict[str, Action] = {
     "write_kernel_file": _action(_write_kernel_file, "path old", moot=True, refuse=_refuse_kernel),
     "write_file": _action(_write_file, "path old new"),
     "remove_path": _action(_remove_path, "path", may="inode", refuse=_refuse_path),
+    "remove_overlays": _action(_remove_overlays, "path", refuse=_refuse_path),
     "remove_temporary_folder": _action(_remove_path, "path inode", refuse=_refuse_temporary),
     "destroy_domain": _action(destroy_domain, "name", may="uuid uri"),
     "undefine_domain": _action(undefine_domain, "name", may="uuid uri"),

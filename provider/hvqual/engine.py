@@ -111,11 +111,14 @@ class Player:
                 message = f"'{name}' is not allowed on '{self.guest.name}', which is {self.model}."
                 raise TestError(message)
             self.done.append(name)
-            before, self.model = self.model, operation.effect(self.model)
+            before, armed = self.model, self.guest.witness.armed
+            self.model = operation.effect(before)
             operation.act(self.guest, self.expect)
-            self._hold(before)
+            # An operation may have laid the canaries anew itself, having held the guest to another boot.
+            another = self.model.boots != before.boots and self.guest.witness.armed is armed
+            self._hold(another_boot=another)
 
-    def _hold(self, before: Model) -> None:
+    def _hold(self, *, another_boot: bool) -> None:
         """Hold the guest against the model: state by libvirt, and when it runs boot and canaries by itself."""
         found = self.expect.truth.state(self.guest.name)[0]
         if found != self.model.state:
@@ -123,7 +126,7 @@ class Player:
             fail(self.expect.record, "wrong-result", message, self.guest.name)
         if self.model.state != RUNNING:
             return
-        if self.model.boots != before.boots:
+        if another_boot:
             self.guest.witness.rearm()
         else:
             self.guest.witness.check()

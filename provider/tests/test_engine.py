@@ -55,6 +55,7 @@ class FakeGuest:
     """A guest whose witness notes what it is asked."""
 
     name = "hvq-1"
+    armed = None
 
     def __init__(self):
         self.asked = []
@@ -131,6 +132,19 @@ def test_the_guest_is_held_to_the_model_after_each_step():
     player = engine.Player(guest, FakeExpect(truth, FakeRecord()), honest(truth))
     player.play(["start", "look", "pause", "go on", "stop", "start"])
     assert guest.asked == ["rearm", "check", "check", "rearm"]
+
+
+def test_canaries_that_an_operation_laid_are_not_laid_again():
+    """After an operation that itself held the guest to another boot, the guest is checked against that boot."""
+    guest, truth = FakeGuest(), FakeTruth()
+    table = honest(truth)
+
+    def reset(_guest, _expect):
+        guest.armed = object()
+
+    table["reset"] = Operation("reset", lambda model: model.state == RUNNING, reset, Model.booted)
+    engine.Player(guest, FakeExpect(truth, FakeRecord()), table).play(["start", "reset"])
+    assert guest.asked == ["rearm", "check"]
 
 
 def test_an_operation_that_does_nothing_is_noticed():

@@ -14,6 +14,8 @@ from provider.hvqual import page_cache, start_time
 from provider.hvqual.cpu_use import Use
 from provider.tests.test_host_config import WANTED
 
+KERNEL, INITRD, PROGRAM = Path("/kernel"), Path("/initrd"), Path("/program")
+
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
@@ -53,8 +55,8 @@ class Guest:
 
     def __init__(self, name="hvq-1", flavor="small", image="micro"):
         self.name = name
-        self.spec = type("Spec", (), {"flavor": flavor})
-        self.image = type("Image", (), {"name": image})
+        self.spec = type("Spec", (), {"flavor": flavor, "disks": ()})
+        self.image = type("Image", (), {"name": image, "kernel": KERNEL, "initrd": INITRD})
 
 
 class Stand:
@@ -96,17 +98,67 @@ def test_images_that_are_there(tmp_path):
     assert case.record.capabilities == {"image micro": True, "image golden": True, "image silver": False}
 
 
-@pytest.mark.parametrize(
-    ("condition", "there", "fits"),
-    [("cold cache", 0.0, True), ("cold cache", 0.5, False), ("warm cache", 1.0, True), ("warm cache", 0.5, False)],
-)
-def test_a_condition_that_was_not_reached_is_an_error(monkeypatch, condition, there, fits):
-    """A start from a half-filled cache is neither cold nor warm; how full it was is observed either way."""
-    monkeypatch.setattr(page_cache, "resident", lambda files: there)
+class Cache:
+    """A page cache with what is in memory of each file; some cannot be evicted."""
+
+    def __init__(self, monkeypatch, there, held=()):
+        self.there, self.held = dict(there), set(held)
+        for name in ("fill", "evict", "idle", "resident"):
+            monkeypatch.setattr(page_cache, name, getattr(self, name))
+        monkeypatch.setattr(start_time, "EVICTION", 0.1)
+
+    def fill(self, files):
+        self.there.update({file: 1.0 for file in files if file not in self.held})
+
+    def evict(self, files):
+        self.there.update({file: 0.0 for file in files if file not in self.held})
+
+    def idle(self, files):
+        return list(files)
+
+    def resident(self, files):
+        return sum(self.there[file] for file in files) / len(files)
+
+
+def test_warm_is_filled(monkeypatch):
+    """What a start reads is read before it."""
+    Cache(monkeypatch, {KERNEL: 0.0, PROGRAM: 0.3})
     stand = Stand()
-    with contextlib.nullcontext() if fits else pytest.raises(TestError, match=f"is no {condition}"):
-        start_time._prepared(stand, Guest(), condition, [Path("/f")])
-    assert stand.case.record.seen == [("page_cache_resident", there, f"small, {condition}")]
+    start_time._warm(stand, Guest(), [KERNEL, PROGRAM])
+    assert stand.case.record.seen == [("page_cache_resident", 1.0, "small, warm cache")]
+
+
+def test_what_does_not_stay_is_not_warm(monkeypatch):
+    """A node that drops at once what was read cannot be measured warm; how much stayed is observed."""
+    Cache(monkeypatch, {KERNEL: 0.5}, held=[KERNEL])
+    stand = Stand()
+    with pytest.raises(TestError, match="50% of what the start"):
+        start_time._warm(stand, Guest(), [KERNEL])
+    assert stand.case.record.seen == [("page_cache_resident", 0.5, "small, warm cache")]
+
+
+def test_cold_is_evicted(monkeypatch):
+    """Nothing of it is left."""
+    Cache(monkeypatch, {KERNEL: 1.0, INITRD: 1.0, PROGRAM: 1.0})
+    stand = Stand()
+    start_time._cold(stand, Guest(), [KERNEL, INITRD, PROGRAM])
+    assert stand.case.record.seen == [("page_cache_resident", 0.0, "small, cold cache")]
+
+
+def test_a_program_that_somebody_holds_is_told(monkeypatch):
+    """Another QEMU elsewhere keeps the program in memory: the start is partly cold, and says so."""
+    Cache(monkeypatch, {KERNEL: 1.0, INITRD: 1.0, PROGRAM: 0.6}, held=[PROGRAM])
+    stand = Stand()
+    start_time._cold(stand, Guest(), [KERNEL, INITRD, PROGRAM])
+    assert stand.case.record.capabilities == {"cold page cache": False}
+    assert stand.case.record.seen == [("page_cache_resident", pytest.approx(0.2), "small, partly cold cache")]
+
+
+def test_a_kernel_that_stays_is_an_error(monkeypatch):
+    """Nobody maps a guest's kernel: what stays of it was not evicted."""
+    Cache(monkeypatch, {KERNEL: 1.0, INITRD: 1.0, PROGRAM: 1.0}, held=[KERNEL])
+    with pytest.raises(TestError, match="cannot be made cold: /kernel stay in memory"):
+        start_time._cold(Stand(), Guest(), [KERNEL, INITRD, PROGRAM])
 
 
 @pytest.mark.parametrize(("seconds", "fits"), [(0.4, True), (0.11, True), (0.05, False), (0.0, False)])

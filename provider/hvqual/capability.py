@@ -93,12 +93,13 @@ def capacity(reserve_cpus: int, reserve_memory_mib: int, max_memory_mib: int) ->
     """
     Return what guests may have: the CPUs and the memory that this process may use, less the stated reserve (decision 10).
 
-    Limits of the cgroups above this process count, so that a lab host offers its budget and not the machine.
-    *max_memory_mib* scales a guest down (0 = no cap). TestError when the reserve leaves less than a guest needs.
+    Limits of the cgroups above this process count, so that a lab host offers its budget and not the machine. A host that uses more
+    than its reserve leaves less: only what is available. *max_memory_mib* scales guests down (0 = no cap). TestError when the
+    reserve leaves less than a guest needs.
     """
     cpus = len(os.sched_getaffinity(0)) - reserve_cpus
-    available = min([_meminfo_kib("MemAvailable"), *_cgroup_limits_kib()])
-    memory_kib = available - reserve_memory_mib * 1024
+    whole = min([_meminfo_kib("MemTotal"), *_cgroup_limits_kib()])
+    memory_kib = min(whole - reserve_memory_mib * 1024, _meminfo_kib("MemAvailable"))
     if max_memory_mib:
         memory_kib = min(memory_kib, max_memory_mib * 1024)
     if cpus < 1 or memory_kib < 128 * 1024:

@@ -142,6 +142,16 @@ def test_a_resumed_campaign_keeps_both_tries(tmp_path):
     assert (found.verdict, found.results[0].attempts) == (Verdict.QUALIFIED, ("no end", "PASS"))
 
 
+def test_when_a_case_began_and_when_the_node_was_in_trouble(folder):
+    told = {line.kind: line.wall for line in journal_reading.read(folder).lines}
+    assert [attempt.began for attempt in load_campaign(folder).attempts] == [told["case-begin"]]
+    with Journal.open(folder) as journal:
+        event = {"kind": "host-lockup", "message": "soft lockup", "evidence": "kernel.log"}
+        journal.append("health", {"case": START, "events": [event]})
+    (found,) = load_campaign(folder).health
+    assert found.wall == journal_reading.read(folder).lines[-1].wall > 0
+
+
 def test_health_that_was_known_before_the_case_ended_says_nothing_of_it(tmp_path):
     with begun(tmp_path) as journal:
         journal.append("case-begin", {"case": START, "logdir": RESULT})

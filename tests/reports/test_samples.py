@@ -50,6 +50,27 @@ def test_every_sample_is_drawn_or_counted_and_those_over_the_limit_stand_out(fou
     assert all(0 <= place <= 100 for place in (strip.limit_at or 0, *strip.marks.values()))
 
 
+def test_a_histogram_keeps_apart_what_is_over_the_limit():
+    (strip,) = of([9.98] * 50 + [10.02] * 40).strips
+    assert [(one.text, one.over) for one in strip.columns] == [
+        ("50 from 9.98 to 9.98", False),
+        ("40 from 10.02 to 10.02", True),
+    ]
+
+
+def test_each_observation_has_its_own_limit():
+    own = trace(observations=(seen(2.0), seen(0.2, "domain_running")))
+    limits = {"guest_ready": "max <= 3 s", "domain_running": "max < 1 s"}
+    found = spreads(judged(record(attempt(trace=own), planned=(planned(START, limits=limits),))))
+    assert [one.strips[0].limits for one in found] == [("max <= 3 s",), ("max < 1 s",)]
+
+
+def test_yes_and_no_are_not_spread():
+    own = trace(observations=tuple(seen(value, "ram_canary", "bool") for value in (True, False, True)))
+    case = planned(START, limits={"ram_canary": "all == 1 bool"}, observations=())
+    assert spreads(judged(record(attempt(trace=own), planned=(case,)))) == ()
+
+
 def test_many_samples_become_a_histogram():
     assert len(of([1.0 + number / 50 for number in range(DOTS)]).strips[0].dots) == DOTS
     assert not of([1.0 + number / 50 for number in range(DOTS + 1)]).strips[0].dots

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from avocado_hvqual.model.observation import Observation, Problem, Step
 from avocado_hvqual.model.record import HealthEvent
-from avocado_hvqual.reports import REPORTS, overview
+from avocado_hvqual.reports import REPORTS, overview, timeline
 from avocado_hvqual.reports.timeline import BARS, LANES, MARKS, PAGE_BARS, of_case
 from tests.reports import busy
 from tests.strategies import START, STOP, attempt, header, judged, record, trace
@@ -122,11 +122,17 @@ def test_the_page_stays_light():
     assert "to keep the page light" in text
 
 
-def test_those_that_did_not_pass_are_drawn_before_the_measure_is_full():
-    big = judged(busy.campaign(30, 6))
+def test_those_that_did_not_pass_are_drawn_before_the_measure_is_full(monkeypatch):
+    big = judged(busy.campaign())
+    most = 150
+    monkeypatch.setattr(timeline, "PAGE_BARS", most)
     text = REPORTS["report.html"](big)
-    place = text.index(f'id="case-{busy.BOTH}"')
-    assert '<rect class="bar ' in text[place : text.index("</details>", place)]
+    drawn = text.count('<rect class="bar ')
+    assert most < drawn <= most + len(big.results), "the cases' bars, and one a case in the campaign's own figure"
+    for result in big.results:
+        if result.outcome == "failed":
+            place = text.index(f'id="case-{result.case}"')
+            assert '<rect class="bar ' in text[place : text.index("</details>", place)]
 
 
 def test_the_campaign_at_a_glance():

@@ -119,7 +119,9 @@ def _start(guest: Asked, what: str, longest: float) -> None:
     each = f"taskset -c $cpu timeout {longest:.0f} perl {PLACE}.pl {what} >> {PLACE}.out 2>&1 &"
     numbers = " ".join(str(number) for number in range(guest.spec.vcpus))
     script = f"echo $$ > {PLACE}.pid; for cpu in {numbers}; do {each} done; wait"
-    guest.ask(f"setsid sh -c '{script}' < /dev/null > /dev/null 2>&1 & sleep 0.1; test -s {PLACE}.pid")
+    # A guest that is short of CPU time takes a while to start a process: until the number is there nothing can end it.
+    begun = f"for turn in $(seq 100); do test -s {PLACE}.pid && break; sleep 0.1; done; test -s {PLACE}.pid"
+    guest.ask(f"setsid sh -c '{script}' < /dev/null > /dev/null 2>&1 & {begun}")
 
 
 def _stop(guest: Asked) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -168,6 +169,10 @@ def _run(args: argparse.Namespace) -> int:
     # Read now, so that what is wrong with them is told before the night and not after it.
     load.load_policy()
     load.load_ledger(Path(args.ledger) if args.ledger else None)
+    if os.geteuid() != 0:
+        needs = "root (it reads the kernel log, puts nodes back, and uses libvirt's system connection)"
+        message = f"A campaign needs {needs}, found user id {os.geteuid()}; run it with sudo."
+        raise PlanError(message)
     if args.lab:
         return _enter_lab(args)
     from avocado_hvqual.campaign import around, libvirt_probe

@@ -12,6 +12,7 @@ from avocado_hvqual.errors import HvqualError
 
 URI = "qemu:///system"
 SECONDS = 15
+MISSING = "'virsh' is not installed"
 
 
 def failure(uri: str = URI) -> Optional[str]:
@@ -21,7 +22,7 @@ def failure(uri: str = URI) -> Optional[str]:
             ["virsh", "-c", uri, "version", "--daemon"], capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except FileNotFoundError:
-        return "'virsh' is not installed"
+        return MISSING
     except subprocess.TimeoutExpired:
         return f"no answer in {SECONDS} s"
     if done.returncode == 0:
@@ -59,6 +60,9 @@ def demand_uris(wanted: set[str]) -> None:
     """Return when libvirtd answers at each URI; HvqualError with the command that mends it otherwise."""
     for uri in sorted(wanted):
         why = failure(uri)
+        if why == MISSING:
+            message = f"{MISSING}, so no case can run. Install it with:  apt-get install -y libvirt-clients"
+            raise HvqualError(message)
         if why is not None:
             message = f"libvirtd does not answer at '{uri}' ({why}), so no case can run. Start it with:  {remedy()}"
             raise HvqualError(message)

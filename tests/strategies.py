@@ -25,7 +25,10 @@ TODAY = dt.date(2026, 11, 21)
 START = "libvirt:hvqual.lifecycle.start:single_big"
 STOP = "libvirt:hvqual.lifecycle.shutdown:single_big"
 CLOUD = "libvirt:hvqual.cloud.patterns:patterns"
-POLICY = replace(load_policy(), required=(), limit_floors=(), scale_floors=(), components=("qemu", "libvirt"))
+# Without what a change of the policy alters: the golden files show reports, not the policy of the day.
+POLICY = replace(
+    load_policy(), digest="0123456789ab", required=(), limit_floors=(), scale_floors=(), components=("qemu", "libvirt")
+)
 
 
 def planned(key=START, **changes) -> PlannedCase:

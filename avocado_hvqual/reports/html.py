@@ -10,7 +10,6 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 import jinja2
-from markupsafe import Markup
 
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
@@ -44,10 +43,14 @@ def link(path: str) -> str:
     return "./" + quote(path, safe="/", errors="replace")
 
 
-def breakable(text: str) -> Markup:
-    """Return a name that may be broken where its parts end, and not in the middle of a word."""
-    parts = _JOINTS.split(words.safe(text))
-    return Markup("<wbr>").join(parts)  # which escapes each part
+def parts(text: str) -> list[str]:
+    """
+    Return the parts of a name, behind each of which a line may end.
+
+    >>> parts("libvirt:hvqual.cpu.pin_all")
+    ['libvirt:', 'hvqual.', 'cpu.', 'pin_', 'all']
+    """
+    return _JOINTS.split(words.safe(text))
 
 
 @cache
@@ -63,7 +66,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(
         link=link,
-        breakable=breakable,
+        parts=parts,
         moment=words.moment,
         state=plain.state_of,
         remarks=plain.notes_of,

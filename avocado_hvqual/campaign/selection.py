@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from avocado.core.output import LOG_UI
 
 from avocado_hvqual import catalog
 from avocado_hvqual.campaign import around, facts, hook
-from avocado_hvqual.campaign.folder import host_id
+from avocado_hvqual.campaign.folder import Folder, host_id, note_ended, note_open
 from avocado_hvqual.campaign.host_watch import HostWatch
 from avocado_hvqual.campaign.job_events import JobEvents
 from avocado_hvqual.campaign.journal import Journal
@@ -26,9 +27,13 @@ def _profile(cases: list[PlannedCase]) -> str:
     return profiles[0] if len(profiles) == 1 else "+".join(profiles)
 
 
+def _id(job: Any) -> str:
+    return f"job-{job.unique_id[:7]}"
+
+
 def _header(job: Any, profile: str) -> dict[str, Any]:
     return {
-        "id": f"job-{job.unique_id[:7]}",
+        "id": _id(job),
         "profile": profile,
         "selection": True,
         "lab": profile != "production" or host_id() != "local",
@@ -78,6 +83,9 @@ def begin(job: Any) -> hook.Watched:
         raise DefinitionError(message)
     profile = _profile(list(cases.values()))
     journal = Journal.create(folder, _header(job, profile))
+    # A user without root has no state home, and what a kill leaves of the job is then judged as it lies.
+    with contextlib.suppress(OSError):
+        note_open(Folder(folder, _id(job)))
     shipped, changes = _as_shipped(cases.values())
     journal.append("plan", Plan(profile, tuple(shipped), ()).to_json())
     for change in changes:
@@ -85,7 +93,7 @@ def begin(job: Any) -> hook.Watched:
     for phase in Phase:
         if any(case.phase is phase for case in cases.values()):
             journal.append("phase-begin", {"phase": phase.value})
-    watch = HostWatch(folder, f"job-{job.unique_id[:7]}")
+    watch = HostWatch(folder, _id(job))
     watch.start()
     watched = hook.Watched(job, JobEvents(journal, folder, hook.keys_of(cases)))
     watched.events.on_end = lambda case, _status, _seconds: watch.look(journal, case)
@@ -115,3 +123,5 @@ def _close(watched: hook.Watched, watch: HostWatch) -> None:
         journal.append("problem", {"message": failure, "where": "hook"})
     interrupted = watched.job.interrupted_reason is not None
     journal.append("campaign-end", {"status": "interrupted" if interrupted else "finished"})
+    with contextlib.suppress(OSError):
+        note_ended(_id(watched.job))

@@ -205,6 +205,22 @@ def test_an_interrupted_job_is_not_zero_and_leaves_no_test_running(
     assert not [process for process in left if process is not None and process.alive]
 
 
+def test_a_killed_job_is_found_by_clean_and_judged_as_interrupted(home: scratch_vt.Scratch) -> None:
+    began = time.time()
+
+    def pids() -> list[int]:
+        files = list((home.root / "results").glob("job-*/test-results/*/pid"))
+        return [int(path.read_text()) for path in files if path.stat().st_mtime >= began and path.read_text()]
+
+    interrupted(home, signal.SIGKILL, lambda: bool(pids()))
+    left = [process for process in map(processes.look, pids()) if process is not None]
+    processes.kill(left, 1.0)
+    done = home.python("import sys; from avocado_hvqual.plugins.cli import dispatch; sys.exit(dispatch(['clean']))")
+    assert f"closed the journal of the interrupted campaign in '{home.results()}'" in done.stdout
+    assert journal.read(home.results()).lines[-1].data == {"status": "interrupted"}
+    assert not list((home.root / "state" / "open").rglob("job-*"))
+
+
 def test_a_kernel_log_line_during_a_case_is_its_finding(home: scratch_vt.Scratch) -> None:
     code = (
         scratch_vt.SEED_LOG

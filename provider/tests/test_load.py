@@ -6,8 +6,10 @@ import time
 
 import pytest
 from avocado.core.exceptions import TestFail
+from hypothesis import given
+from hypothesis import strategies as st
 
-from provider.hvqual import load
+from provider.hvqual import load, wait
 
 MEMINFO = "MemTotal:         205124 kB\nMemFree:          150000 kB\nMemAvailable:     140000 kB\n"
 
@@ -89,20 +91,35 @@ def test_program_burns_its_share(share, least, most):
 
 def test_all_was_touched():
     """Every process told its part: the ratio is of what was found again."""
-    guest, expect = Guest(2, "touched=60 good=60\ntouched=60 good=54\n"), Expect()
+    guest, expect = Guest(2, "touched=52 good=52\ntouched=52 good=47\nended\n"), Expect()
     load.touch(guest, expect, 1)
-    assert expect.record.seen["memory_touched"] == pytest.approx(0.95)
-    assert expect.record.seen["memory_promised"] == 140000 // 1024 - 2 * load.OWN_MIB
-    assert any("touch 60" in command for command in guest.asked)
+    assert expect.record.seen["memory_touched"] == pytest.approx(99 / (2 * 54), abs=0.01)
+    assert expect.record.seen["memory_promised"] == load.promise(140000 // 1024, 2) == 109
+    assert any("touch 54" in command for command in guest.asked)
 
 
-@pytest.mark.parametrize("out", ["", "touched=60 good=60\n", "Out of memory!\n"])
-def test_memory_that_cannot_be_used_fails(out):
+@pytest.mark.parametrize("out", ["ended\n", "touched=54 good=54\nended\n", "Out of memory!\nended\n"])
+def test_memory_that_cannot_be_used_fails_at_once(out):
     """A process that was killed tells nothing, and nothing is no success."""
     guest, expect = Guest(2, out), Expect()
-    with pytest.raises(TestFail, match=r"'hvq-1' cannot use its memory"):
-        load.touch(guest, expect, 0.1)
+    began = time.monotonic()
+    with pytest.raises(TestFail, match=r"'hvq-1' cannot use its memory: of 2 processes"):
+        load.touch(guest, expect, 30)
+    assert time.monotonic() - began < 5
     assert "memory_touched" not in expect.record.seen
+
+
+def test_memory_that_takes_for_ever_fails(monkeypatch):
+    """Who never ends has not written."""
+    monkeypatch.setattr(load, "until", lambda condition, timeout, what, interval: wait.until(condition, 0.1, what))
+    with pytest.raises(TestFail, match=r"cannot use its memory\. Waited"):
+        load.touch(Guest(2, "touched=54 good=54\n"), Expect(), 1)
+
+
+@given(st.integers(24, 1 << 24), st.integers(1, 512))
+def test_promise_leaves_room(available, processes):
+    """What is asked for is less than what there is, by what the tool itself needs."""
+    assert load.promise(available, processes) + load.OWN_MIB * processes <= available - load.KERNEL_MIB
 
 
 def test_burning_ends_what_it_began():

@@ -101,6 +101,12 @@ def link_down() -> None:
             _pass(FREEZE)
 
 
+def _order(name: str) -> None:
+    """Give an order to the monitor of each guest, of which libvirt is not asked."""
+    for guest in guests():
+        virsh("qemu-monitor-command", guest, json.dumps({"execute": name}))
+
+
 def _flip(what: str) -> None:
     """Flip one byte of a canary, by the guest agent: the test's own session is not involved."""
     for name in guests():
@@ -160,6 +166,8 @@ def soft_lockup() -> None:
 
 
 ACTS: dict[str, Callable[[], None]] = {
+    "cont": lambda: _order("cont"),
+    "wake-up": lambda: _order("system_wakeup"),
     "freeze": freeze,
     "stop-cont": stop_cont,
     "reboot": reboot,

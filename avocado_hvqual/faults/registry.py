@@ -19,7 +19,17 @@ CONCURRENT = "hvqual.cloud.sla.start_time_concurrent"
 SINGLE_BIG = "hvqual.hostcfg.single_big"
 N_EQUAL = "hvqual.hostcfg.n_equal"
 PATTERNS = "hvqual.hostcfg.patterns"
-WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE)
+RESTART = "hvqual.lifecycle.restart"
+SUSPEND_RESUME = "hvqual.lifecycle.suspend_resume"
+PM_SUSPEND = "hvqual.lifecycle.pm_suspend"
+TWINS = (
+    "qemu:hvqual.lifecycle.start",
+    "qemu:hvqual.lifecycle.shutdown",
+    "qemu:hvqual.lifecycle.restart",
+    "qemu:hvqual.lifecycle.suspend_resume",
+    "qemu:hvqual.lifecycle.save_restore",
+)
+WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE, RESTART, SUSPEND_RESUME, PM_SUSPEND)
 
 
 SNAPSHOTS = (SNAPSHOT_INTERNAL, SNAPSHOT_EXTERNAL, SNAPSHOT_REPEAT)
@@ -50,7 +60,7 @@ FAULTS = (
     Fault(
         "start-does-nothing",
         (START, START_TIME, CONCURRENT, SINGLE_BIG),
-        r"should be running .* libvirt says shut off",
+        r"should be (running|shut off) .* libvirt says shut off",
         "major",
         lie="start",
     ),
@@ -114,6 +124,47 @@ FAULTS = (
     Fault("test-is-killed-snapshotting", SNAPSHOTS, r"died without a result", "major", act="kill-test", step="snap"),
     Fault("test-is-killed-reverting", SNAPSHOTS, r"died without a result", "major", act="kill-test", step="revert"),
     Fault("memory-of-saved-flips", SAVED, r"ram_canary", "critical", act="flip-ram"),
+    Fault("reboot-does-nothing", (RESTART,), r"restart of .* was accepted, but it goes on", "major", lie="reboot"),
+    Fault("reset-does-nothing", (RESTART,), r"restart of .* was accepted, but it goes on", "major", lie="reset"),
+    Fault(
+        "suspend-does-nothing", (SUSPEND_RESUME,), r"should be paused .* libvirt says running", "major", lie="suspend"
+    ),
+    Fault(
+        "resume-does-nothing",
+        (SUSPEND_RESUME, START),
+        r"should be running .* libvirt says paused",
+        "major",
+        lie="resume",
+    ),
+    Fault("pause-ends-by-itself", (SUSPEND_RESUME,), r"should stand still", "major", act="cont", step="stand still"),
+    Fault(
+        "sleep-does-nothing",
+        (PM_SUSPEND,),
+        r"should be pmsuspended .* libvirt says running",
+        "major",
+        lie="dompmsuspend",
+    ),
+    Fault(
+        "wake-does-nothing", (PM_SUSPEND,), r"should be running .* libvirt says pmsuspended", "major", lie="dompmwakeup"
+    ),
+    Fault("sleeper-wakes-by-itself", (PM_SUSPEND,), r"should stand still", "major", act="wake-up", step="stand still"),
+    Fault(
+        "power-is-cut-instead",
+        (SHUTDOWN,),
+        r"should be shut off \(shutdown\)",
+        "major",
+        act="kill-qemu",
+        step="shut down",
+    ),
+    Fault(
+        "qemu-is-killed-below",
+        TWINS,
+        r"The QEMU of .* is gone though nobody stopped it",
+        "critical",
+        act="kill-qemu-below",
+    ),
+    Fault("guest-freezes-below", TWINS, r"heartbeat_gap", "major", act="freeze-below"),
+    Fault("link-goes-down-below", TWINS, r"network_gap", "major", act="link-down-below"),
     Fault("guest-reboots", WATCHED, r"boot_id_changes", "critical", act="reboot"),
     Fault("memory-flips", WATCHED, r"ram_canary", "critical", act="flip-ram"),
     Fault("disk-flips", WATCHED, r"disk_canary", "critical", act="flip-disk"),

@@ -15,6 +15,7 @@ from typing import Optional
 
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults.acts import ACTS
+from avocado_hvqual.faults.acts_below import BELOW_ACTS
 from avocado_hvqual.faults.acts_resources import RESOURCE_ACTS
 from avocado_hvqual.faults.registry import Fault
 
@@ -53,7 +54,7 @@ class Follower(threading.Thread):
         while not self.stopped.wait(0.02):
             if self._begun():
                 try:
-                    {**ACTS, **RESOURCE_ACTS}[self.fault.act]()
+                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS}[self.fault.act]()
                     self.done = True
                 except Exception as error:  # noqa: BLE001 - told by the seeder after the command
                     self.error = error

@@ -13,23 +13,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 from avocado.core.exceptions import TestError
-from virttest import virt_vm
 
-from provider.hvqual import capability, host_config, host_process, images, marks
+from provider.hvqual import capability, host_config, host_process, images, marks, qemu_power, together
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
 from provider.hvqual.guests import Guest, make_disks
 from provider.hvqual.heartbeat import PORT_NAME, Observer, free_socket_path
 from provider.hvqual.host_state import temporary_path, temporary_process
 from provider.hvqual.post_mortem import examine
-from provider.hvqual.steps import fail
-from provider.hvqual.wait import WaitTimeoutError, until
+from provider.hvqual.qemu_power import Below
+from provider.hvqual.steps import matches_model, pass_time
 
+T = TypeVar("T")
 SIOCGIFADDR = 0x8915
-# What avocado-vt 113 gives a guest by default and these guests have not; its CPUs are let run by `start`.
+# What avocado-vt 113 gives a guest by default and these guests have not; its CPUs are let run by `qemu_power.start`.
 NOTHING_ELSE = {
     "cdroms": "",
     "display": "none",
@@ -38,15 +38,40 @@ NOTHING_ELSE = {
     "usb_devices": "",
     "paused_after_start_vm": "yes",
 }
-SETTLE = 10.0
 
 
 @dataclass(frozen=True)
 class QemuStand:
-    """The guests of a case below libvirt."""
+    """The guests of a case below libvirt, and what the case asks of them; as `stand.Stand`."""
 
     guests: list[Guest]
+    expect: Below
     case: Case[Any]
+
+    def each(self, operation: Callable[..., T], *rest: Any) -> list[T]:
+        """Do *operation* (guest, expect, *rest) on every guest at once; what fails is told by the VM's name."""
+        return together.each(self.guests, lambda guest: operation(guest, self.expect, *rest))
+
+    def bring_up(self) -> None:
+        """Have every guest running, booted, with its canaries laid."""
+        self.each(qemu_power.start)
+        together.each(self.guests, lambda guest: guest.witness.arm())
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Hold every guest to a life without break for the length of the block and the check after it (`Witness`)."""
+        start = time.monotonic()
+        yield
+        together.each(self.guests, lambda guest: guest.witness.conclude(start))
+
+    def hold(self) -> None:
+        """Let the guests live for a while; what they do meanwhile is what the witness is asked about."""
+        with self.case.record.step("hold"):
+            pass_time(self.case.wanted.hold)
+
+    def matches_model(self) -> None:
+        """Observe guest_matches: each guest sees the CPUs, memory, disks and network interfaces that it was given."""
+        together.each(self.guests, lambda guest: matches_model(guest, self.case.record))
 
 
 @contextmanager
@@ -72,46 +97,10 @@ def described(case: Case[Any]) -> Iterator[QemuStand]:
             guest.join(case.env.create_vm("qemu", None, spec.name, params, case.test.bindir), observer, case.record)
             stack.callback(case.env.unregister_vm, spec.name)
             stack.enter_context(temporary_process(f"-name {spec.name}", functools.partial(_pids, spec.name)))
-            stack.callback(_off, guest)
+            stack.callback(qemu_power.off, guest)
             stack.callback(examine, guest, case.record)
             guests.append(guest)
-        yield QemuStand(guests, case)
-
-
-def start(guest: Guest, stand: QemuStand) -> str:
-    """
-    Start QEMU; observe guest_ready (s) from the moment at which the guest's CPUs are let run. Return its boot_id.
-
-    avocado-vt 113 starts QEMU with -S and takes about 3 s to open its monitors: that is no time of the product.
-    """
-    record = stand.case.record
-    with record.step("start", guest.name):
-        try:
-            guest.vm.create()
-        except virt_vm.VMCreateError as error:
-            fail(record, "operation-refused", f"QEMU did not start '{guest.name}': {error}", guest.name)
-        except virt_vm.VMError as error:
-            # avocado-vt could not even compose the command line: nothing was asked of the product.
-            message = f"The QEMU command of '{guest.name}' could not be made: {error}"
-            raise TestError(message) from None
-        _one_process(guest, stand)
-        guest.on = True
-        began = time.monotonic()
-        guest.vm.resume(timeout=guest.wanted.operation_timeout)
-        beat = guest.witness.ready(began, guest.wanted.ready_timeout)
-        record.observe("guest_ready", beat.at - began, "s", guest.name)
-    return beat.boot_id
-
-
-def destroy(guest: Guest, stand: QemuStand) -> None:
-    """Pull the guest's power; expect its QEMU gone."""
-    with stand.case.record.step("destroy", guest.name):
-        _off(guest)
-        guest.on = False
-        try:
-            until(lambda: not host_process.emulators(guest.name), SETTLE, f"QEMU of '{guest.name}' to go")
-        except WaitTimeoutError as error:
-            fail(stand.case.record, "leftover", f"The guest was destroyed, but not its QEMU. {error}", guest.name)
+        yield QemuStand(guests, Below(case.record), case)
 
 
 def bridge_address(bridge: str) -> str:
@@ -127,23 +116,6 @@ def bridge_address(bridge: str) -> str:
 
 def _pids(name: str) -> list[int]:
     return [process.pid for process in host_process.emulators(name)]
-
-
-def _off(guest: Guest) -> None:
-    """Stop the guest if it runs, through avocado-vt."""
-    guest.hang_up()
-    if guest.vm.is_alive():
-        guest.vm.destroy(gracefully=False)
-
-
-def _one_process(guest: Guest, stand: QemuStand) -> None:
-    """Expect exactly one QEMU of the guest, as it was asked for."""
-    found = host_process.emulators(guest.name)
-    wanted = (guest.spec.vcpus, guest.spec.memory_kib // 1024)
-    if len(found) != 1 or (found[0].vcpus, found[0].memory_mib) != wanted:
-        seen = [(process.pid, process.vcpus, process.memory_mib) for process in found]
-        message = f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
-        fail(stand.case.record, "wrong-result", message, guest.name)
 
 
 def _params(case: Case[Any], guest: Guest) -> Any:
@@ -167,6 +139,8 @@ def _params(case: Case[Any], guest: Guest) -> Any:
             "mac_nic1": spec.mac,
             "shell_prompt": image.prompt,
             "extra_params": (
+                # The threads of its virtual CPUs are called so, as under libvirt.
+                "-name debug-threads=on "
                 f"-device virtio-serial-pci,id=hvserial -chardev socket,id=hvhb,path={place.heartbeat},server=on,wait=off "
                 f"-device virtserialport,bus=hvserial.0,chardev=hvhb,name={PORT_NAME} "
                 # Without it the first random bytes of a guest under TCG take 2.5 s.

@@ -23,6 +23,14 @@ FILTERS = {
     "hvqual.lifecycle.snapshot.internal:disk=raw": "lifecycle.snapshot.internal.refused single_big",
     "hvqual.lifecycle.snapshot.external": "lifecycle.snapshot.external single_big",
     "hvqual.lifecycle.snapshot.repeat": "lifecycle.snapshot.repeat single_big",
+    "hvqual.lifecycle.restart": "lifecycle.restart single_big",
+    "hvqual.lifecycle.suspend_resume": "lifecycle.suspend_resume single_big",
+    "hvqual.lifecycle.pm_suspend": "lifecycle.pm_suspend single_big",
+    "qemu:hvqual.lifecycle.start": "lifecycle.boot.witness single_big",
+    "qemu:hvqual.lifecycle.shutdown": "lifecycle.boot.power_off single_big",
+    "qemu:hvqual.lifecycle.restart": "lifecycle.restart single_big",
+    "qemu:hvqual.lifecycle.suspend_resume": "lifecycle.suspend_resume single_big",
+    "qemu:hvqual.lifecycle.save_restore": "lifecycle.save_restore single_big",
     "hvqual.cloud.sla.start_time": "cloud.sla.start_time single_big",
     "hvqual.cloud.sla.start_time_concurrent": "cloud.sla.start_time_concurrent n_equal",
     "hvqual.hostcfg.single_big": "hostcfg.single_big_measured",
@@ -48,7 +56,9 @@ def test_fault_is_found(node, fault, use_case):
     """The run does not end in 0, the finding says what happened with its severity, and the host is as it was."""
     results = node.results()
     before = node.digest()
-    select = ["--vt-type", "libvirt", "--vt-only-filter", FILTERS[use_case]]
+    # A twin below libvirt is told by its backend.
+    backend = "qemu" if use_case.startswith("qemu:") else "libvirt"
+    select = ["--vt-type", backend, "--vt-only-filter", FILTERS[use_case]]
     run = ["avocado", "run", "--job-results-dir", str(results), *select]
     # Guests are watched long enough for the fault to come while they are.
     profile = [

@@ -10,10 +10,10 @@ from virttest import virsh
 from provider.hvqual import capability
 from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest
-from provider.hvqual.operations import pause
-from provider.hvqual.operations.pause import Halt
+from provider.hvqual.operations import halt
+from provider.hvqual.operations.pause import between
 
-SLEEP = Halt(("PMSuspended", "memory"), ("Started", "wakeup"), "silence_while_asleep")
+ASLEEP, WOKEN = ("PMSuspended", "memory"), ("Started", "wakeup")
 SLEPT = "/sys/power/suspend_stats/success"
 
 
@@ -39,7 +39,7 @@ def sleep(guest: Guest, expect: Expect) -> None:
     with expect.record.step("sleep", guest.name):
         called = expect.act(virsh.dompmsuspend, guest.name, "mem")
         expect.state(guest.name, "pmsuspended", "unknown")
-        asleep = expect.events(guest.name, called, [SLEEP.begins])
+        asleep = expect.events(guest.name, called, [ASLEEP])
         expect.record.observe("sleep_time", asleep.at - called, "s", guest.name)
         expect.one_process(guest)
 
@@ -49,17 +49,18 @@ def wake(guest: Guest, expect: Expect) -> None:
     with expect.record.step("wake", guest.name):
         called = expect.act(virsh.dompmwakeup, guest.name)
         expect.state(guest.name, "running", "wakeup")
-        expect.events(guest.name, called, [SLEEP.ends])
-        pause.goes_on(guest, expect, called, "wake_time")
+        expect.events(guest.name, called, [WOKEN])
+        halt.goes_on(guest, expect, called, "wake_time")
 
 
 def slept_and_woken(guest: Guest, expect: Expect, seconds: float) -> None:
     """Put the guest to sleep for *seconds* and wake it; observe suspend_successes (count), as its own kernel counts them."""
     slept = int(guest.ask(f"cat {SLEPT}"))
-    pause.uses_time(guest, expect)
+    halt.uses_time(guest, expect)
     since = time.monotonic()
     sleep(guest, expect)
-    pause.still(guest, expect, seconds)
+    halt.still(guest, expect, seconds)
     wake(guest, expect)
-    pause.missed_nothing(guest, expect, SLEEP, since)
+    began, ended = between(expect.truth.events(guest.name, since), ASLEEP, WOKEN)
+    halt.missed_nothing(guest, expect, "silence_while_asleep", began, ended)
     expect.record.observe("suspend_successes", int(guest.ask(f"cat {SLEPT}")) - slept, "count", guest.name)

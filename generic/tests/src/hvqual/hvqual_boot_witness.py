@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from provider.hvqual.backends import guests_of
 from provider.hvqual.case import case
-from provider.hvqual.steps import hold, matches_model
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,8 @@ def run(test, params, env):
     3. It sees the CPUs, memory, disk and network interface that it was given.
     """
     with case(test, params, env, Boot) as it, guests_of(it) as backend:
-        for guest in backend.guests:
-            backend.start(guest)
-            guest.witness.arm()
-            with guest.witness.watching():
-                hold(guest, it.record)
-            matches_model(guest, it.record)
+        stand = backend.stand
+        stand.bring_up()
+        with stand.watched():
+            stand.hold()
+        stand.matches_model()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A guest shuts down by its power button, and what it had written is there when it boots again.
+A guest shuts down by its power button or its agent, and what it had written is there when it boots again.
 
 Use case ``hvqual.lifecycle.shutdown``.
 """
@@ -14,18 +14,21 @@ from provider.hvqual.operations import power
 
 @dataclass(frozen=True)
 class Shutdown:
-    """Nothing of its own."""
+    """By what it is asked: acpi (power button), agent."""
+
+    shutdown_modes: tuple[str, ...]
 
 
 def run(test, params, env):
     """
     1. Start the guest; lay canaries; watch it for a while.
-    2. Press its power button: libvirt says why it stopped, the host holds nothing of it any more.
-    3. It boots again, another boot, with the disk as it was.
+    2. Have it write to its disk without syncing, and ask it to shut down: libvirt says why it stopped, its kernel that it powered off,
+       the host holds nothing of it any more.
+    3. It boots again, another boot, with the disk as it was and the last write on it; in each mode.
     """
     with case(test, params, env, Shutdown) as it, defined(it) as stand:
         stand.bring_up()
         with stand.watched():
             stand.hold()
-        stand.each(power.shutdown)
-        stand.each(power.boots_again)
+        for mode in it.own.shutdown_modes:
+            stand.each(power.down_and_up, mode)

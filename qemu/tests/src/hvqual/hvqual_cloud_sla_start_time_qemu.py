@@ -7,7 +7,7 @@ Twin of ``hvqual.cloud.sla.start_time`` with the same observation names, so that
 
 from dataclasses import dataclass
 
-from provider.hvqual import qemu_guests
+from provider.hvqual.backends import guests_of
 from provider.hvqual.case import case
 
 
@@ -23,8 +23,7 @@ def run(test, params, env):
     1. Start QEMU: from letting the guest's CPUs run to *guest ready*.
     2. Pull its power; as many times as the profile asks for.
     """
-    with case(test, params, env, StartTime) as it, qemu_guests.described(it) as stand:
+    with case(test, params, env, StartTime) as it, guests_of(it) as backend:
         for _ in range(it.own.rounds):
-            for guest in stand.guests:
-                qemu_guests.start(guest, stand)
-                qemu_guests.destroy(guest, stand)
+            backend.stand.each(backend.start)
+            backend.stand.each(backend.destroy)

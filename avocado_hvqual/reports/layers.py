@@ -85,12 +85,20 @@ def _placed(key: CaseKey, relatives: Sequence[tuple[CaseKey, CaseResult]], kinds
     if not tried:
         return Placement(case, Layer.NOT_PLACED, f"Not placed: its twin {told} was not attempted.", names)
     failed = [result.case for result in tried if result.outcome == "failed"]
+    if all(CaseKey.parse(name).configuration != key.configuration for name in names):
+        said = f"Not placed: of this host configuration nobody asks it through '{other}'; its twin {told} {_fared(failed)}."
+        return Placement(case, Layer.NOT_PLACED, said, names)
     if not failed:
         return Placement(case, *_one_side(key, told), names)
     alike = any(kinds.get(case, set()) & kinds.get(name, set()) for name in failed)
     doubt = "" if alike else " The two failed in different ways, so it may be two faults."
     said = f"At or below QEMU: it fails through libvirt and without it (twin {told}).{doubt}"
     return Placement(case, Layer.AT_OR_BELOW_QEMU, said, names)
+
+
+def _fared(failed: Sequence[str]) -> str:
+    """Return how the twins of another configuration fared: worth knowing, and no proof."""
+    return "failed there" if failed else "passed there"
 
 
 def _one_side(key: CaseKey, told: str) -> tuple[Layer, str]:

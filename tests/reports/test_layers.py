@@ -66,7 +66,14 @@ def test_the_nearest_twin_speaks():
     both = (tried(TWIN + BOOT, "passed"), tried(OTHER, "failed"))
     assert placed(tried(START, "failed"), *both)[START].twins == (TWIN + BOOT,)
     assert placed(tried(START + BOOT, "failed"), tried(TWIN, "failed"), *both)[START + BOOT].twins == (TWIN + BOOT,)
-    assert placed(tried(START, "failed"), tried(OTHER, "passed"))[START].layer is layers.Layer.ABOVE_QEMU
+
+
+@pytest.mark.parametrize(("fared", "said"), [("passed", "passed there"), ("failed", "failed there")])
+def test_a_twin_of_another_configuration_places_nothing(fared, said):
+    """What two VMs do beside each other says nothing sure of what one big one does: it is told, and no more."""
+    placement = placed(tried(START, "failed"), tried(OTHER, fared))[START]
+    assert placement.layer is layers.Layer.NOT_PLACED
+    assert said in placement.sentence
 
 
 def test_two_that_fail_in_different_ways_may_be_two_faults():

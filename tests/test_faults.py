@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The registry of seeded faults: every act exists, every name is one, and what takes resources takes them from ours alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import Any
+
+import pytest
+
+from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.faults import acts_resources, registry, seed
+
+
+def known() -> set[str]:
+    """Return the names of all acts that a seeder can do."""
+    tables: list[dict[str, Any]] = [table for name, table in vars(seed).items() if name.endswith("ACTS")]
+    return {name for table in tables for name in table}
+
+
+def test_every_fault_has_something_to_seed_and_to_be_caught_by() -> None:
+    assert len({fault.name for fault in registry.FAULTS}) == len(registry.FAULTS)
+    for fault in registry.FAULTS:
+        assert bool(fault.lie) != bool(fault.act), fault.name
+        assert not fault.act or fault.act in known(), fault.name
+        assert fault.use_cases, fault.name
+        assert not re.search(fault.caught, ""), f"{fault.name} would be caught by a message that says nothing"
+
+
+@pytest.mark.parametrize(
+    "use_case", [registry.SINGLE_BIG, registry.N_EQUAL, registry.PATTERNS, registry.START_TIME, registry.CONCURRENT]
+)
+def test_each_use_case_has_two_faults(use_case: str) -> None:
+    assert sum(use_case in fault.use_cases for fault in registry.FAULTS) >= 2
+
+
+class Virsh:
+    """An honest virsh that tells of one guest and keeps what it is asked."""
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        self.answers, self.asked = answers, []  # type: ignore[var-annotated]
+
+    def __call__(self, *words: str) -> str:
+        self.asked.append(words)
+        return self.answers.get(words[0], "")
+
+    def order(self, verb: str) -> tuple[str, ...]:
+        """Return the last call of *verb*."""
+        return next(words for words in reversed(self.asked) if words[0] == verb)
+
+
+@pytest.fixture
+def virsh(monkeypatch: pytest.MonkeyPatch) -> Virsh:
+    answers = {
+        "dominfo": "Max memory:     262144 KiB\nUsed memory:    262144 KiB\n",
+        "vcpupin": " VCPU   CPU Affinity\n----------------------\n 0      1\n 1      0\n",
+        "domiflist": " vnet1 network default virtio 52:54:00:aa:bb:01\n vnet2 network default virtio 52:54:00:aa:bb:02\n",
+        "qemu-agent-command": json.dumps({"return": [{"logical-id": 0}, {"logical-id": 1}]}),
+    }
+    made = Virsh(answers)
+    monkeypatch.setattr(acts_resources, "virsh", made)
+    monkeypatch.setattr(acts_resources, "guests", lambda: ["hvq-1"])
+    monkeypatch.setattr(acts_resources.os, "sched_getaffinity", lambda _: {0, 1})
+    return made
+
+
+def test_each_act_takes_what_it_says(virsh: Virsh) -> None:
+    for act in ("throttle", "balloon", "move-pin", "detach-nic", "add-iothread", "cpu-offline"):
+        acts_resources.RESOURCE_ACTS[act]()
+    assert "vcpu_quota=10000" in virsh.order("schedinfo")
+    assert virsh.order("setmem")[1:3] == ("hvq-1", str(262144 * 3 // 4))
+    assert ("vcpupin", "hvq-1", "0", "0", "--live") in virsh.asked
+    assert "52:54:00:aa:bb:02" in virsh.order("detach-interface")
+    assert virsh.order("iothreadadd")[1] == "hvq-1"
+    assert '"online": false' in virsh.order("qemu-agent-command")[2]
+
+
+def test_a_guest_that_has_nothing_to_take_is_an_error(virsh: Virsh) -> None:
+    virsh.answers.update({"vcpupin": " 0      0-1\n", "domiflist": "", "dominfo": ""})
+    virsh.answers["qemu-agent-command"] = json.dumps({"return": [{"logical-id": 0}]})
+    for act in ("balloon", "move-pin", "detach-nic", "cpu-offline"):
+        with pytest.raises(HvqualError):
+            acts_resources.RESOURCE_ACTS[act]()
+
+
+def test_a_stalled_guest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(acts_resources, "guests", lambda: ["hvq-1"])
+    monkeypatch.setattr(acts_resources, "pids_of", lambda _: [77])
+    monkeypatch.setattr(acts_resources.os, "kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr(acts_resources, "STALL", 0.05)
+    acts_resources.stall_one()
+    assert sent == [(77, signal.SIGSTOP), (77, signal.SIGCONT)]

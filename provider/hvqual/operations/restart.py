@@ -73,12 +73,23 @@ def known(methods: tuple[str, ...], table: tuple[str, ...] = tuple(METHODS)) -> 
 
 def restart(guest: Guest, expect: Expect, method: str) -> None:
     """
-    Restart the guest by *method*; observe restart_downtime (s), boots_per_restart and reboot_events (count).
+    Restart the guest by *method*, as `once` does; observe boots_per_restart (count), boots_again, disk_canary and guest_panics too.
 
-    Observe boots_again, disk_canary and guest_panics too; the canaries are laid anew.
+    The canaries are laid anew.
+    """
+    with boots.labelled(expect.record, guest, method):
+        boot, called = once(guest, expect, method)
+        boots.one_more(guest, expect.record, boot, called)
+
+
+def once(guest: Guest, expect: Expect, method: str) -> tuple[str, float]:
+    """
+    Restart the guest by *method*; observe restart_downtime (s) and reboot_events (count). Its canaries are left alone.
+
+    Return the boot_id of before and when the operation was called.
     """
     record = expect.record
-    with record.step(f"restart by {method}", guest.name), boots.labelled(record, guest, method):
+    with record.step(f"restart by {method}", guest.name):
         run, boot = _run_of(guest, expect), boots.now(guest)
         if method != "guest":
             guest.hang_up()
@@ -88,10 +99,10 @@ def restart(guest: Guest, expect: Expect, method: str) -> None:
             _takes_hold(guest, expect, boot, called, SETTLE if method == "reset" else guest.wanted.shutdown_timeout)
         boots.downtime(guest, record, boot, called)
         _holds_run(guest, expect, method, run)
-        boots.one_more(guest, record, boot, called)
         if method not in ANOTHER_RUN:
             told = [event for event in expect.truth.events(guest.name, called) if event.event == REBOOTED]
             record.observe("reboot_events", len(told), "count", guest.name)
+    return boot, called
 
 
 def _run_of(guest: Guest, expect: Expect) -> Run:

@@ -12,7 +12,7 @@ phase-begin     phase
 job-begin       phase, vt_type, job_dir (relative to the campaign's folder, or absolute)
 case-begin      case, logdir (relative to the campaign's folder; null when not known yet)
 case-end        case, status (avocado's), fail_reason, fail_class, logdir (or null), time (seconds)
-health          case or null, events: [{kind, message, evidence}]
+health          case or null, events: [{kind, message, evidence, wall?}]
 health-state    case or null, state known | unknown, reason
 node-state      case or null, before, after (digests or null), differences
 gate            phase, passed, reason
@@ -73,6 +73,8 @@ CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("gate", "phase"): ("preparation", "hypervisor", "cloud"),
 }
 EVENT = {"kind": str, "message": str, "evidence": str}
+# When the node's own log says that it happened, in seconds since the epoch; an event that was only noticed has none.
+EVENT_MAY = {"wall": (int, float)}
 
 
 def _fits(value: Any, types: Types) -> bool:
@@ -116,7 +118,7 @@ def _events(events: list[Any]) -> list[str]:
         if not isinstance(event, dict):
             wrong.append(f"the event {event!r:.60} is no object")
             continue
-        wrong += _fields(event, dict(EVENT), "an event")
+        wrong += _fields(event, {**EVENT, **{name: EVENT_MAY[name] for name in EVENT_MAY if name in event}}, "an event")
         if isinstance(event.get("kind"), str) and event["kind"] not in FindingKind.values():
             wrong.append(f"the event's kind '{event['kind']}' is no kind of finding")
     return wrong

@@ -125,7 +125,8 @@ class _Reader:
     def on_health(self, line: Line) -> None:
         case = line.data["case"] or ""
         for event in line.data["events"]:
-            self.health.append(HealthEvent(event["kind"], event["message"], event["evidence"], case, line.wall))
+            wall, told = event.get("wall", line.wall), "wall" not in event
+            self.health.append(HealthEvent(event["kind"], event["message"], event["evidence"], case, wall, told))
 
     def on_health_state(self, line: Line) -> None:
         case = line.data["case"] or ""

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from avocado_hvqual import observations
 from avocado_hvqual.campaign.folder import home, host_id
@@ -47,12 +48,13 @@ def owed_by(case: str, folder: Optional[Path]) -> Optional[events.Owed]:
     return None if trace is None else events.Owed(case, end=trace.status is not None)
 
 
-def by_case(health: events.Health) -> dict[Optional[str], list[dict[str, str]]]:
-    """Return what befell this node, as the journal holds it, by case (None: between cases)."""
-    found: dict[Optional[str], list[dict[str, str]]] = {}
+def by_case(health: events.Health) -> dict[Optional[str], list[dict[str, Any]]]:
+    """Return what befell this node and when by the kernel's clock, as the journal holds it, by case (None: between cases)."""
+    booted = time.time() - time.monotonic()
+    found: dict[Optional[str], list[dict[str, Any]]] = {}
     for event in health.events:
         if not event.elsewhere:
-            one = {"kind": event.kind, "message": event.message, "evidence": COPY}
+            one = {"kind": event.kind, "message": event.message, "evidence": COPY, "wall": booted + event.seconds}
             found.setdefault(event.case, []).append(one)
     return found
 

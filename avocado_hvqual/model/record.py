@@ -57,7 +57,9 @@ class HealthEvent:
     evidence: str = ""
     case: str = ""
     wall: float = 0.0
-    """Seconds since the epoch at which it was written down, which is after it happened."""
+    """Seconds since the epoch."""
+    told: bool = True
+    """Whether `wall` is only when it was written down, which is after it happened; False: the node's own log gives the time."""
 
 
 @dataclass(frozen=True)

@@ -148,13 +148,14 @@ def _silences(trace: CaseTrace) -> list[_Moment]:
 
 
 def _events(trace: CaseTrace, case: str, health: Sequence[HealthEvent]) -> list[_Moment]:
-    """Return what befell the node during the case; the journal knows when it was told, not when it was."""
+    """Return what befell the node during the case; of what only the journal tells, it knows when it was told and not when it was."""
     moments = []
     for event in health:
         if event.case != case:
             continue
         second = event.wall - trace.wall if event.wall else trace.seconds
-        when = f"told {seconds(second)} after the case began" if event.wall and second > 0 else "time not known"
+        how = "told " if event.told else ""
+        when = f"{how}{seconds(second)} after the case began" if event.wall and second > 0 else "time not known"
         text = f"{event.kind} during the case ({when}): {event.message}"
         moments.append(_Moment(NODE_LANE, min(max(second, 0.0), trace.seconds), "!", "bad", text))
     return moments

@@ -15,8 +15,8 @@ from typing import Protocol
 from avocado.core.exceptions import TestError
 
 MEMORY, PROCESS = "memory", "process"
-# Beside the witness's own canary, which lies from 1 MiB on: 256 KiB from 4 MiB on.
-_BLOCK, _START, _COUNT = 65536, 64, 4
+# Beside the witness's own canary, which lies from 1 MiB on: 64 KiB from 4 MiB on.
+_BLOCK, _START, _COUNT = 65536, 64, 1
 OFFSET, LENGTH = _BLOCK * _START, _BLOCK * _COUNT
 _LIFE = 99999
 LINE = re.compile(r"(memory|process|vd[a-z])=([0-9a-z/]+)")
@@ -60,8 +60,7 @@ class Asked(Protocol):
 
 def renew(guest: Asked) -> Contents:
     """Give the guest new content, synced to its disks, and return it; the process of before has ended."""
-    guest.ask(_command(_RENEW))
-    held = read(guest)
+    held = parse(guest.ask(_command(_RENEW + _READ)), guest.name)
     missing = [name for name, value in held.items() if value in {"missing", "gone"}]
     if missing:
         message = f"The guest '{guest.name}' has no {', '.join(missing)} after it was given new content."

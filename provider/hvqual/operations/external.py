@@ -61,17 +61,16 @@ def room(guest: Guest, names: Sequence[str]) -> Iterator[list[Files]]:
         yield found
 
 
-def merged_and_reverted(guest: Guest, expect: Expect) -> None:
-    """Merge one snapshot's overlay back, then revert to one with memory, then to one without; each leaves nothing behind."""
-    with room(guest, ("merged", "whole", "disks")) as (merged, whole, disks):
-        contents.renew(guest)
+def merged_and_reverted(guest: Guest, expect: Expect, reverts: Sequence[str]) -> None:
+    """Merge one snapshot's overlays back, then revert to one of each kind of *reverts*; each leaves nothing behind."""
+    contents.renew(guest)
+    with room(guest, ("merged", *reverts)) as (merged, *others):
         held = take(guest, expect, merged, memory=False)
         commit(guest, expect, merged, held)
-        take(guest, expect, whole, memory=True)
         by_api = reverts_by_api(expect)
-        revert(guest, expect, whole, held, by_api=by_api)
-        take(guest, expect, disks, memory=False)
-        boots_from(guest, expect, disks, held, by_api=by_api)
+        for files in others:
+            take(guest, expect, files, memory=files.name == WITH_MEMORY)
+            KINDS[files.name](guest, expect, files, held, by_api=by_api)
 
 
 def take(guest: Guest, expect: Expect, files: Files, *, memory: bool) -> Contents:
@@ -153,6 +152,11 @@ def boots_from(guest: Guest, expect: Expect, files: Files, held: Contents, *, by
     guest.witness.rearm()
     holds(guest, expect, held, memory=False)
     _back_on_disks(guest, expect, files, by_api=by_api)
+
+
+#: By the name under which a case asks for them: what is in a snapshot, and how it is reverted to.
+WITH_MEMORY = "memory"
+KINDS = {WITH_MEMORY: revert, "disks": boots_from}
 
 
 def reverts_by_api(expect: Expect) -> bool:

@@ -67,6 +67,9 @@ def restore(guest: Guest, expect: Expect, file: Path) -> float:
         beat = guest.witness.ready(called, guest.wanted.ready_timeout)
         record.observe("restore_time", beat.at - called, "s", guest.name)
         expect.one_process(guest)
+        if not file.is_file():
+            message = f"'{file}' is the user's and should be kept by the restore of '{guest.name}'; it is gone."
+            fail(record, "wrong-result", message, guest.name)
     return called
 
 

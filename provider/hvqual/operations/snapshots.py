@@ -215,7 +215,7 @@ def many(stand: Stand, wanted: Wanted) -> None:
 
 
 def some(guest: Guest, expect: Expect, wanted: Wanted, seed: str) -> None:
-    """Take snapshots, each of other content; revert to those chosen by *seed*; delete all, in an order chosen by it too."""
+    """Take snapshots (2 or more), each of other content; revert to others by *seed*; delete all, in an order chosen by it too."""
     chosen = random.Random(seed)  # noqa: S311 - repeatable, not secret
     held: dict[str, Contents] = {}
     parent = ""
@@ -224,11 +224,11 @@ def some(guest: Guest, expect: Expect, wanted: Wanted, seed: str) -> None:
         held[name] = contents.renew(guest)
         take(guest, expect, name, parent)
         parent = name
+    now = parent
     for _ in range(wanted.reverts):
-        contents.renew(guest)
-        name = chosen.choice(sorted(held))
-        revert(guest, expect, name)
-        holds(guest, expect, held[name])
+        now = chosen.choice(sorted(held.keys() - {now}))
+        revert(guest, expect, now)
+        holds(guest, expect, held[now])
     left = sorted(held)
     chosen.shuffle(left)
     while left:

@@ -20,8 +20,9 @@ class SaveRestore:
 def run(test, params, env):
     """
     1. Start the guest; lay canaries; watch it for a while.
-    2. Save it: off for the reason 'saved', the file holds it, no heartbeat comes.
-    3. Restore it: the same boot goes on, watched for a while; the session of before the save still answers.
+    2. Save it: off for the reason 'saved', the file holds it and no more than it had of memory, no heartbeat comes.
+    3. Restore it: the same boot goes on after a silence as long as the time off, watched for a while; the file is kept, and the
+       session of before the save still answers.
     """
     with case(test, params, env, SaveRestore) as it, defined(it) as stand:
         stand.bring_up()

@@ -119,6 +119,9 @@ class Expect:
 
     def defined_as(self, guest: Named) -> None:
         """Expect the inactive XML to say what the model says."""
+        if self.truth.lookup(guest.name) is None:
+            message = f"'{guest.name}' was defined, virsh reported success; libvirt-python knows no such domain."
+            fail(self.record, "wrong-result", message, guest.name)
         xml = self.truth.xml(guest.name, inactive=True)
         spec = guest.spec
         macs = tuple(mac.get("address") for mac in xml.iterfind("devices/interface/mac"))

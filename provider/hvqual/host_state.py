@@ -149,11 +149,12 @@ def link_down(link: str, *, log: Optional[UndoLog] = None) -> Iterator[None]:
 
 
 @contextmanager
-def domain_guard(uri: str, name: str, *, log: Optional[UndoLog] = None) -> Iterator[None]:
+def domain_guard(uri: str, name: str, *, uuid: str = "", log: Optional[UndoLog] = None) -> Iterator[None]:
     """
     Destroy and undefine the domain *name* at the block's end, if it exists and carries our owner element.
 
-    Enter it before the domain is defined. HostStateError when a domain of this name is there already, or ours is left.
+    With *uuid* it is known by that and its name alone, for a program that makes the domain and puts no mark into it. Enter it
+    before the domain is defined. HostStateError when a domain of this name is there already, or ours is left.
     """
     if not name.startswith(marks.PREFIX):
         message = f"The domain '{name}' does not begin with '{marks.PREFIX}': we destroy only what is ours."
@@ -166,7 +167,7 @@ def domain_guard(uri: str, name: str, *, log: Optional[UndoLog] = None) -> Itera
     if taken:
         message = f"There is a domain '{name}' at '{uri}' already. Run: avocado hvqual clean"
         raise HostStateError(message)
-    details = {"name": name, "uri": uri}
+    details = {"name": name, "uri": uri, **({"uuid": uuid} if uuid else {})}
     with _change(log, ("undefine_domain", details), ("destroy_domain", details)):
         yield
 

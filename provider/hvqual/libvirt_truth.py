@@ -125,8 +125,12 @@ class Libvirt:
 
     def xml(self, name: str, *, inactive: bool = False) -> ET.Element:
         """Return the live XML of the domain, or the one of its next start."""
+        return ET.fromstring(self.text(name, inactive=inactive))  # noqa: S314 - from libvirtd
+
+    def text(self, name: str, *, inactive: bool = False) -> str:
+        """Return the same as libvirt writes it."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
-        return ET.fromstring(self.connection.lookupByName(name).XMLDesc(flags))  # noqa: S314 - from libvirtd
+        return str(self.connection.lookupByName(name).XMLDesc(flags))
 
     def events(self, name: str, since: float = 0.0) -> list[Event]:
         """Return the lifecycle events of the domain received after *since*, in order."""

@@ -79,14 +79,16 @@ def _with(details: dict[str, Any], kind: str, act: Callable[[Any], str | None]) 
     """
     Look a thing up and act on it if it is ours.
 
-    libvirt before 9.7 drops the metadata of networks, so a network is ours by our prefix and the uuid that we chose and recorded.
+    libvirt before 9.7 drops the metadata of networks, so a network is ours by our prefix and the uuid that we chose and recorded;
+    so is a domain whose entry has its uuid: a program that makes it and puts no mark into it was told that uuid.
     """
     name = details["name"]
     with connection(details.get("uri") or DEFAULT_URI) as conn:
         thing = _lookup(conn, details, kind)
         if thing is None:
             return "gone", f"there is no {kind} '{name}' any more"
-        if not (is_ours(thing) if kind == "domain" else name.startswith(marks.PREFIX) and thing.name() == name):
+        named = bool(details.get("uuid")) and name.startswith(marks.PREFIX) and thing.name() == name
+        if not (named or (kind == "domain" and is_ours(thing))):
             return "gone", f"the {kind} '{name}' does not carry our mark: left alone"
         did = act(thing)
         thing = _lookup(conn, details, kind)

@@ -44,10 +44,10 @@ def _flag_is(guest: Guest, expect: Expect, *, on: bool) -> None:
         fail(expect.record, "wrong-result", message, guest.name)
 
 
-def boot_of_host(flagged: Stand, others: Stand, *, by_kill: bool) -> None:
-    """Restart libvirt's daemon as after a boot of the host: the guests of *flagged* are started by it, those of *others* not."""
+def boot_of_host(flagged: Stand, others: Stand) -> None:
+    """Kill libvirt's daemon and start it as after a boot of the host: it starts the guests of *flagged*, those of *others* not."""
     called = time.monotonic()
-    restarted_libvirtd(flagged.case, flagged.truth, after_boot=True, by_kill=by_kill)
+    restarted_libvirtd(flagged.case, flagged.truth, after_boot=True, by_kill=True)
     flagged.each(started_by_itself, called)
     others.each(left_off, "left_off")
 

@@ -23,18 +23,18 @@ def run(test, params, env):
     1. Flag every other guest; restart the daemon: a host that was not booted starts nobody.
     2. Kill the daemon and start it as after a boot: the flagged guests boot and answer, the others stay off.
     3. Restart the daemon again: the guests live on in the same QEMU without a break.
-    4. Swap the flags; restart the daemon as after a boot: now the others.
+    4. Pull their power and take their flags off; restart the daemon as after a boot: nobody runs.
     """
     with case(test, params, env, Autostart) as it, defined(it) as stand:
         flagged, others = (replace(stand, guests=stand.guests[first::2]) for first in (0, 1))
         flagged.each(autostart.flagged)
         restarted_libvirtd(it, stand.truth)
         stand.each(autostart.left_off, "left_off_without_boot")
-        autostart.boot_of_host(flagged, others, by_kill=True)
+        autostart.boot_of_host(flagged, others)
         with flagged.watched():
             restarted_libvirtd(it, stand.truth)
             stand.hold()
         flagged.each(power.destroy)
         flagged.each(autostart.unflagged)
-        others.each(autostart.flagged)
-        autostart.boot_of_host(others, flagged, by_kill=False)
+        restarted_libvirtd(it, stand.truth, after_boot=True)
+        stand.each(autostart.left_off, "left_off")

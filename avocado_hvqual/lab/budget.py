@@ -16,8 +16,8 @@ _RESERVE_PART = 8
 _RESERVE_LEAST = 1 * _GIB
 #: A host with less cannot hold one guest beside libvirtd.
 _HOST_LEAST = _GIB // 2
-#: The node's part of the CPUs. It runs the tests and all the guests of most cases; its peer receives one at a time. Memory is split evenly, because
-#: whatever stands on the node must find room on the peer when it moves.
+#: The node's part of the CPUs. It runs the tests and all the guests of most cases; its peer receives one at a time. Memory is split
+#: evenly, because whatever stands on the node must find room on the peer when it moves.
 _NODE_CPU_PART = 0.75
 _PROCESSES = 8192
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 from typing import Any
 
 import pytest
 
 from avocado_hvqual.errors import HvqualError
-from avocado_hvqual.faults import acts_resources, registry, seed
+from avocado_hvqual.faults import acts_definition, acts_resources, registry, seed
 
 
 def known() -> set[str]:
@@ -30,7 +31,15 @@ def test_every_fault_has_something_to_seed_and_to_be_caught_by() -> None:
 
 
 @pytest.mark.parametrize(
-    "use_case", [registry.SINGLE_BIG, registry.N_EQUAL, registry.PATTERNS, registry.START_TIME, registry.CONCURRENT]
+    "use_case",
+    [
+        *registry.DEFINITION,
+        registry.SINGLE_BIG,
+        registry.N_EQUAL,
+        registry.PATTERNS,
+        registry.START_TIME,
+        registry.CONCURRENT,
+    ],
 )
 def test_each_use_case_has_two_faults(use_case: str) -> None:
     assert sum(use_case in fault.use_cases for fault in registry.FAULTS) >= 2
@@ -93,3 +102,32 @@ def test_a_stalled_guest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acts_resources, "STALL", 0.05)
     acts_resources.stall_one()
     assert sent == [(77, signal.SIGSTOP), (77, signal.SIGCONT)]
+
+
+@pytest.mark.parametrize(("replays", "answers"), [(True, ["first", "first"]), (False, ["Domain did as asked"] * 2)])
+def test_a_lying_virsh_does_nothing_or_tells_for_ever_what_it_told_first(tmp_path, replays, answers) -> None:
+    honest = tmp_path / "virsh.honest"
+    honest.write_text(f"#!/bin/sh\n[ -e {tmp_path}/told ] && echo second || echo first\ntouch {tmp_path}/told\n")
+    honest.chmod(0o755)
+    lying = tmp_path / "virsh"
+    lying.write_text(seed.LIAR)
+    lying.chmod(0o755)
+    told = {"HVQUAL_LIE": "domstats", "HVQUAL_LIE_DELAY": "0", "HVQUAL_REAL_VIRSH": str(honest)}
+    told["HVQUAL_LIE_REPLAYS"] = str(tmp_path) if replays else ""
+
+    def ask(*words: str) -> str:
+        done = subprocess.run([str(lying), "-c", "x", *words], env=told, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert [ask("domstats", "hvq-1"), ask("domstats", "hvq-1")] == answers
+    assert ask("list") == ("second" if replays else "first")
+
+
+def test_an_image_is_scribbled_on_and_only_ours(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(acts_definition, "IMAGES", tmp_path)
+    with pytest.raises(HvqualError, match="no image of ours"):
+        acts_definition.scribble()
+    for name in ("hvq-1.raw", "theirs.raw"):
+        (tmp_path / name).write_bytes(bytes(acts_definition.KNOWN_AT + 1))
+    acts_definition.scribble()
+    assert [any((tmp_path / name).read_bytes()) for name in ("hvq-1.raw", "theirs.raw")] == [True, False]

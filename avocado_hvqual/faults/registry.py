@@ -22,6 +22,11 @@ PATTERNS = "hvqual.hostcfg.patterns"
 RESTART = "hvqual.lifecycle.restart"
 SUSPEND_RESUME = "hvqual.lifecycle.suspend_resume"
 PM_SUSPEND = "hvqual.lifecycle.pm_suspend"
+IMPORT = "hvqual.lifecycle.import"
+EDIT = "hvqual.lifecycle.edit"
+STATS = "hvqual.lifecycle.stats"
+DEFINE_UNDEFINE = "hvqual.lifecycle.define_undefine"
+AUTOSTART = "hvqual.lifecycle.autostart"
 TWINS = (
     "qemu:hvqual.lifecycle.start",
     "qemu:hvqual.lifecycle.shutdown",
@@ -29,7 +34,8 @@ TWINS = (
     "qemu:hvqual.lifecycle.suspend_resume",
     "qemu:hvqual.lifecycle.save_restore",
 )
-WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE, RESTART, SUSPEND_RESUME, PM_SUSPEND)
+DEFINITION = (IMPORT, EDIT, STATS, DEFINE_UNDEFINE, AUTOSTART)
+WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE, RESTART, SUSPEND_RESUME, PM_SUSPEND, *DEFINITION)
 
 
 SNAPSHOTS = (SNAPSHOT_INTERNAL, SNAPSHOT_EXTERNAL, SNAPSHOT_REPEAT)
@@ -41,7 +47,8 @@ class Fault:
     """
     One fault: either a virsh that lies, or something that happens behind the test's back when a step begins.
 
-    *lie* is a virsh verb that reports success and does nothing; with *delay* it does its work, but so many seconds late.
+    *lie* is a virsh verb that reports success and does nothing; with *delay* it does its work, but so many seconds late, and
+    with *replays* it says for ever what it said first. Another program's name is that program.
     *act* is the name of an action in `acts`, done when the first step that starts with *step* begins.
     *caught* is a regular expression that the message of the finding must match.
     """
@@ -52,6 +59,7 @@ class Fault:
     severity: str
     lie: str = ""
     delay: int = 0
+    replays: bool = False
     act: str = ""
     step: str = "hold"
 
@@ -88,7 +96,7 @@ FAULTS = (
     ),
     Fault(
         "managedsave-does-nothing",
-        (MANAGED_SAVE,),
+        (MANAGED_SAVE, DEFINE_UNDEFINE),
         r"should be shut off .* libvirt says running",
         "major",
         lie="managedsave",
@@ -119,7 +127,12 @@ FAULTS = (
     Fault("commit-does-nothing", (SNAPSHOT_EXTERNAL,), r"should be read by way of", "major", lie="blockcommit"),
     Fault("test-is-killed-saving", (MANAGED_SAVE,), r"died without a result", "major", act="kill-test", step="managed"),
     Fault(
-        "test-is-killed-restarting", (MANAGED_SAVE,), r"died without a result", "major", act="kill-test", step="restart"
+        "test-is-killed-restarting",
+        (MANAGED_SAVE, AUTOSTART),
+        r"died without a result",
+        "major",
+        act="kill-test",
+        step="restart",
     ),
     Fault("test-is-killed-snapshotting", SNAPSHOTS, r"died without a result", "major", act="kill-test", step="snap"),
     Fault("test-is-killed-reverting", SNAPSHOTS, r"died without a result", "major", act="kill-test", step="revert"),
@@ -165,6 +178,61 @@ FAULTS = (
     ),
     Fault("guest-freezes-below", TWINS, r"heartbeat_gap", "major", act="freeze-below"),
     Fault("link-goes-down-below", TWINS, r"network_gap", "major", act="link-down-below"),
+    Fault("autostart-does-nothing", (AUTOSTART,), r"should be flagged for the start", "major", lie="autostart"),
+    Fault(
+        "unflagged-is-started",
+        (AUTOSTART,),
+        r"is not to be started by libvirt's daemon",
+        "major",
+        act="start-others",
+        step="stay off",
+    ),
+    Fault(
+        "libvirtd-restarts", (AUTOSTART,), r"libvirtd is not the process that it was", "major", act="restart-libvirtd"
+    ),
+    Fault(
+        "define-does-nothing",
+        (DEFINE_UNDEFINE, IMPORT, START),
+        r"libvirt-python knows no such domain",
+        "major",
+        lie="define",
+    ),
+    Fault(
+        "undefine-does-nothing",
+        (DEFINE_UNDEFINE, IMPORT),
+        r"should have sent the events .*Undefined|should be transient or gone",
+        "major",
+        lie="undefine",
+    ),
+    Fault("rename-does-nothing", (DEFINE_UNDEFINE,), r"should be called .*-renamed", "major", lie="domrename"),
+    Fault("create-does-nothing", (DEFINE_UNDEFINE,), r"should be paused .* libvirt says absent", "major", lie="create"),
+    Fault("metadata-does-nothing", (DEFINE_UNDEFINE,), r"keeps no snapshot", "major", lie="snapshot-create"),
+    Fault("edit-does-nothing", (EDIT,), r"after virsh reported success; its definition", "major", lie="edit"),
+    Fault("edit-touches-what-runs", (EDIT,), r"unedited_until_restart", "major", act="balloon"),
+    Fault(
+        "domstats-tells-old-numbers",
+        (STATS,),
+        r"block_written_error|tells no memory",
+        "major",
+        lie="domstats",
+        replays=True,
+    ),
+    Fault("cpu-stats-tells-old-numbers", (STATS,), r"cpu_stats_error", "major", lie="cpu-stats", replays=True),
+    Fault("virt-install-does-nothing", (IMPORT,), r"libvirt-python knows no such domain", "major", lie="virt-install"),
+    Fault("image-is-written", (IMPORT,), r"image_as_known|image_unwritten", "major", act="scribble", step="start"),
+    Fault(
+        "test-is-killed-renaming", (DEFINE_UNDEFINE,), r"died without a result", "major", act="kill-test", step="rename"
+    ),
+    Fault(
+        "test-is-killed-undefining",
+        (DEFINE_UNDEFINE,),
+        r"died without",
+        "major",
+        act="kill-test",
+        step="undefine while",
+    ),
+    Fault("test-is-killed-importing", (IMPORT,), r"died without", "major", act="kill-test", step="import by virt"),
+    Fault("test-is-killed-editing", (EDIT,), r"died without a result", "major", act="kill-test", step="edit"),
     Fault("guest-reboots", WATCHED, r"boot_id_changes", "critical", act="reboot"),
     Fault("memory-flips", WATCHED, r"ram_canary", "critical", act="flip-ram"),
     Fault("disk-flips", WATCHED, r"disk_canary", "critical", act="flip-disk"),

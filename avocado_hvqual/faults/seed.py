@@ -16,6 +16,7 @@ from typing import Optional
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults.acts import ACTS
 from avocado_hvqual.faults.acts_below import BELOW_ACTS
+from avocado_hvqual.faults.acts_definition import DEFINITION_ACTS
 from avocado_hvqual.faults.acts_resources import RESOURCE_ACTS
 from avocado_hvqual.faults.registry import Fault
 
@@ -31,9 +32,22 @@ for word in "$@"; do
     esac
 done
 if [ "$verb" = "$HVQUAL_LIE" ]; then
+    if [ "$HVQUAL_LIE_REPLAYS" ]; then
+        # What was answered first is answered for ever.
+        kept=$HVQUAL_LIE_REPLAYS/$(echo "$*" | cksum | tr ' ' -)
+        [ -e "$kept" ] || "$HVQUAL_REAL_VIRSH" "$@" >"$kept"
+        exec cat "$kept"
+    fi
     if [ "$HVQUAL_LIE_DELAY" -gt 0 ]; then sleep "$HVQUAL_LIE_DELAY"; else echo "Domain did as asked"; exit 0; fi
 fi
 exec "$HVQUAL_REAL_VIRSH" "$@"
+"""
+
+# Programs beside virsh that can be made to lie.
+PROGRAMS = ("virt-install",)
+# Another program that reports success and does nothing, whatever it is asked.
+IDLER = """#!/bin/sh
+echo "It did as asked"
 """
 
 
@@ -54,7 +68,7 @@ class Follower(threading.Thread):
         while not self.stopped.wait(0.02):
             if self._begun():
                 try:
-                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS}[self.fault.act]()
+                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **DEFINITION_ACTS}[self.fault.act]()
                     self.done = True
                 except Exception as error:  # noqa: BLE001 - told by the seeder after the command
                     self.error = error
@@ -77,28 +91,30 @@ def _steps(path: Path) -> set[str]:
     return found
 
 
-def liar(folder: Path) -> Path:
+def liar(folder: Path, program: str = "virsh") -> Path:
     """
-    Put a lying virsh and a copy of the honest one into *folder* and return the path of the virsh that must be covered.
+    Put a lying *program* and a copy of the honest virsh into *folder* and return the path of what must be covered.
 
     It is covered by a bind mount and not by PATH: avocado 113's find_command searches the folders of PATH in the order of a set.
     """
-    real = shutil.which("virsh")
-    if not real:
-        message = "There is no virsh on the PATH; install libvirt-clients."
+    found = {name: shutil.which(name) for name in ("virsh", program)}
+    missing = [name for name, path in found.items() if not path]
+    if missing:
+        message = f"There is no {missing[0]} on the PATH; install libvirt-clients and virtinst."
         raise HvqualError(message)
-    shutil.copy2(real, folder / "virsh.honest")
-    lying = folder / "virsh"
-    lying.write_text(LIAR, encoding="utf-8")
+    shutil.copy2(str(found["virsh"]), folder / "virsh.honest")
+    lying = folder / program
+    lying.write_text(LIAR if program == "virsh" else IDLER, encoding="utf-8")
     lying.chmod(0o755)
-    return Path(real).resolve()
+    return Path(str(found[program])).resolve()
 
 
 def wrapped(fault: Fault, command: list[str], folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return *command* and its environment so that it meets the fault's lie, if it has one."""
     if not fault.lie:
         return command, dict(os.environ)
-    covered = liar(folder)
+    program = fault.lie if fault.lie in PROGRAMS else "virsh"
+    covered = liar(folder, program)
     cover = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
     private = [
         "unshare",
@@ -109,12 +125,13 @@ def wrapped(fault: Fault, command: list[str], folder: Path) -> tuple[list[str], 
         "-c",
         cover,
         "sh",
-        str(folder / "virsh"),
+        str(folder / program),
         str(covered),
     ]
     told = {
         "HVQUAL_LIE": fault.lie,
         "HVQUAL_LIE_DELAY": str(fault.delay),
+        "HVQUAL_LIE_REPLAYS": str(folder) if fault.replays else "",
         "HVQUAL_REAL_VIRSH": str(folder / "virsh.honest"),
     }
     return [*private, *command], {**os.environ, **told}

@@ -154,7 +154,7 @@ def transient_from_the_start(guest: Guest, expect: Expect) -> None:
     undefine(guest, expect)
     with expect.record.step("create", guest.name):
         expect.act(virsh.create, xml_file(guest, text, "created"), "--paused")
-        expect.state(guest.name, "paused", "starting up")
+        expect.state(guest.name, "paused", "user")
         persistent(guest, expect, is_so=False)
         expect.one_process(guest)
         expect.act(virsh.destroy, guest.name)

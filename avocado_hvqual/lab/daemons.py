@@ -80,9 +80,9 @@ def start(name: str) -> None:
             said = log.read_text(encoding="utf-8", errors="replace").strip()
             message = f"{name} ended with status {run.returncode} when it was started: {said or 'it said nothing'}."
             raise LabError(message)
+    wait.until(lambda: answers(name), _START_TIMEOUT, f"{name} to answer (see {log} in the host)")
     if name == "libvirtd":
         protect(name)
-    wait.until(lambda: answers(name), _START_TIMEOUT, f"{name} to answer (see {log} in the host)")
 
 
 def stop(name: str) -> None:

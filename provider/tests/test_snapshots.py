@@ -44,7 +44,7 @@ class Guest:
 
     def __init__(self, answer="", beats=()):
         self.answer = answer
-        self.witness = SimpleNamespace(observer=self)
+        self.witness = SimpleNamespace(observer=self, ready=lambda since, _timeout: self.beats("", SERIAL, since)[0])
         self.heard = list(beats)
 
     def ask(self, command):
@@ -106,34 +106,40 @@ class TestHolds:
         assert list(expect.record.samples) == ["snapshot_disk"]
 
 
-class TestWentBack:
-    def test_the_first_beat_with_an_earlier_number_is_the_one(self, expect):
-        guest = Guest(beats=[beat(1, 50), beat(2, 51), beat(3, 20), beat(4, 21)])
-        assert snapshots.went_back(guest, expect, 1.5, beat(1, 50)).at == 3
+class TestIsAt:
+    MOMENT = snapshots.Moment({}, "one", 40, 45)
 
-    @pytest.mark.parametrize("beats", [[beat(2, 51), beat(3, 52)], [beat(2, 20, "another boot")], []])
-    def test_a_guest_that_goes_on_or_boots_was_not_reverted(self, expect, beats):
+    @pytest.mark.parametrize("seq", [41, 45, 60])
+    def test_a_guest_that_goes_on_at_the_moment_is_there(self, expect, seq):
+        snapshots.is_at(Guest(beats=[beat(1, 90), beat(2, seq)]), expect, self.MOMENT, 1.0, 1.5)
+        assert expect.record.samples["revert_time"] == [(1.0, "s")]
+
+    @pytest.mark.parametrize("first", [beat(2, 91), beat(2, 12), beat(2, 41, "another")])
+    def test_a_guest_that_goes_on_or_boots_or_is_elsewhere_was_not_reverted(self, expect, first):
         with pytest.raises(TestFail, match="was not reverted though libvirt said so"):
-            snapshots.went_back(Guest(beats=beats), expect, 1.5, beat(1, 50))
+            snapshots.is_at(Guest(beats=[beat(1, 90), first]), expect, self.MOMENT, 1.0, 1.5)
 
 
 class TestSome:
     def test_the_seed_decides_and_each_revert_is_held_to_its_own_content(self, expect, monkeypatch):
         done, number = [], iter(range(1000))
         monkeypatch.setattr(contents, "renew", lambda _guest: {"memory": str(next(number))})
-        for name in ("take", "revert", "delete", "holds"):
-            monkeypatch.setattr(snapshots, name, lambda *args, name=name: done.append((name, *args[2:])))
-        wanted = SimpleNamespace(snapshots=4, reverts=5, seed="")
+        for name in ("take", "revert", "delete"):
+            monkeypatch.setattr(
+                snapshots, name, lambda *args, name=name: done.append((name, *args[2:])) or (args[3:] if args else ())
+            )
+        wanted = SimpleNamespace(snapshots=4, reverts=8, seed="")
         snapshots.some(None, expect, wanted, "s/1")
         first = list(done)
-        assert [entry for entry in first if entry[0] == "take"][1] == ("take", "number-2", "number-1")
-        held = [entry[1]["memory"] for entry in first if entry[0] == "holds"]
-        chosen = [entry[1] for entry in first if entry[0] == "revert"]
-        assert held == [str(int(name.split("-")[1]) - 1) for name in chosen]
-        assert [len(entry[2]) for entry in first if entry[0] == "delete"] == [0, 0, 0, 0]
+        assert next(entry for entry in first if entry[1] == "number-2")[3] == "number-1"
+        reverts = [(entry[1], entry[2][0]["memory"]) for entry in first if entry[0] == "revert"]
+        assert [name for name, _ in reverts] == [f"number-{int(held) + 1}" for _, held in reverts]
+        assert all(one != other for one, other in zip(reverts, reverts[1:]))
+        assert reverts[0][0] != "number-4"
+        assert sorted(entry[1] for entry in first if entry[0] == "delete") == [f"number-{n}" for n in range(1, 5)]
         done.clear()
         snapshots.some(None, expect, wanted, "s/1")
-        assert [entry[1] for entry in done if entry[0] == "revert"] == chosen
+        assert [entry[1] for entry in done if entry[0] == "revert"] == [name for name, _ in reverts]
 
 
 class TestDiskFiles:

@@ -23,7 +23,7 @@ from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest
 from provider.hvqual.host_state import removed_overlays, temporary_path
 from provider.hvqual.operations import power
-from provider.hvqual.operations.snapshots import holds, last_beat, listed, went_back
+from provider.hvqual.operations.snapshots import Moment, holds, is_at, last_beat, listed
 from provider.hvqual.steps import fail
 
 #: The first libvirt whose snapshot-revert takes external snapshots.
@@ -69,8 +69,10 @@ def merged_and_reverted(guest: Guest, expect: Expect, reverts: Sequence[str]) ->
         commit(guest, expect, merged, held)
         by_api = reverts_by_api(expect)
         for files in others:
+            before = last_beat(guest)
             take(guest, expect, files, memory=files.name == WITH_MEMORY)
-            KINDS[files.name](guest, expect, files, held, by_api=by_api)
+            moment = Moment(held, before.boot_id, before.seq, last_beat(guest).seq)
+            KINDS[files.name](guest, expect, files, moment, by_api=by_api)
 
 
 def take(guest: Guest, expect: Expect, files: Files, *, memory: bool) -> Contents:
@@ -116,30 +118,30 @@ def commit(guest: Guest, expect: Expect, files: Files, held: Contents) -> None:
     forget(guest, expect, files)
 
 
-def revert(guest: Guest, expect: Expect, files: Files, held: Contents, *, by_api: bool) -> None:
-    """Revert to a snapshot with memory, by the API or by the procedure; observe revert_time (s). The guest holds *held* again."""
+def revert(guest: Guest, expect: Expect, files: Files, moment: Moment, *, by_api: bool) -> None:
+    """Revert to a snapshot with memory, by the API or by the procedure; observe revert_time (s). It is at *moment* again."""
     record = expect.record
     if not by_api:
         api_refuses(guest, expect, files)
     with record.step("revert", guest.name):
         guest.hang_up()
-        before = last_beat(guest)
         if by_api:
             called = expect.act(virsh.snapshot_revert, guest.name, files.name)
+            done = time.monotonic()
             expect.state(guest.name, "running", "from_snapshot")
         else:
             called = _power_cut(guest, expect)
             _redefine(guest, expect)
             expect.act(virsh.restore, files.memory)
+            done = time.monotonic()
             expect.state(guest.name, "running", "restored")
             guest.on = True
-        beat = went_back(guest, expect, called, before)
-        record.observe("revert_time", beat.at - called, "s", guest.name)
-        holds(guest, expect, held)
+        is_at(guest, expect, moment, called, done)
+        holds(guest, expect, moment.held)
     _back_on_disks(guest, expect, files, by_api=by_api)
 
 
-def boots_from(guest: Guest, expect: Expect, files: Files, held: Contents, *, by_api: bool) -> None:
+def boots_from(guest: Guest, expect: Expect, files: Files, moment: Moment, *, by_api: bool) -> None:
     """Revert to a snapshot without memory: the guest boots with the disks of then; observe what `Witness.rearm` does."""
     with expect.record.step("revert", guest.name):
         guest.hang_up()
@@ -150,7 +152,7 @@ def boots_from(guest: Guest, expect: Expect, files: Files, held: Contents, *, by
             _redefine(guest, expect)
     power.start(guest, expect)
     guest.witness.rearm()
-    holds(guest, expect, held, memory=False)
+    holds(guest, expect, moment.held, memory=False)
     _back_on_disks(guest, expect, files, by_api=by_api)
 
 

@@ -24,6 +24,7 @@ STATES = {
     "pmsuspended": (libvirt.VIR_DOMAIN_PMSUSPENDED, "VIR_DOMAIN_PMSUSPENDED_"),
 }
 REBOOTED = "Rebooted"
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
 EVENTS = ("Defined", "Undefined", "Started", "Suspended", "Resumed", "Stopped", "Shutdown", "PMSuspended", "Crashed")
 
 
@@ -131,6 +132,11 @@ class Libvirt:
         """Return the same as libvirt writes it."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
         return str(self.connection.lookupByName(name).XMLDesc(flags))
+
+    def agent_connected(self, name: str) -> bool:
+        """Return whether a guest agent holds its end of the domain's agent channel open, by the live XML."""
+        targets = self.xml(name).iterfind(f"devices/channel/target[@name='{AGENT_CHANNEL}']")
+        return any(target.get("state") == "connected" for target in targets)
 
     def events(self, name: str, since: float = 0.0) -> list[Event]:
         """Return the lifecycle events of the domain received after *since*, in order."""

@@ -47,6 +47,7 @@ class Stand:
         restored = self._restored()
         if not restored:
             self.each(power.start)
+        self.each(power.agent_there)
         self.case.record.observe("warm_guests", restored, "count")
         self.arm()
 

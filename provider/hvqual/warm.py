@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provider.hvqual.stand import Stand
 
 READY = 30.0
-FORMAT = 2
+FORMAT = 3
 
 
 class WarmError(Exception):
@@ -79,6 +79,8 @@ class Warm:
         stand.each(power.start)
         try:
             _heard(stand, since)
+            # Saved before its agent had connected a guest is without one for ever: seen with libvirt 9.0.
+            until(lambda: all(stand.truth.agent_connected(guest.name) for guest in stand.guests), READY, "their agents")
             together.each(stand.guests, lambda guest: self._save(guest, stand))
         except (libvirt.libvirtError, WaitTimeoutError, OSError) as error:
             message = f"the guests could not be saved: {error}"

@@ -19,6 +19,7 @@ from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
 MODES = ("acpi", "agent")
+AGENT_WAIT = 20.0
 
 
 def start(guest: Guest, expect: Expect) -> str:
@@ -119,6 +120,8 @@ def shutdown(guest: Guest, expect: Expect, mode: str = "acpi") -> None:
     with record.step("shut down", guest.name):
         guest.hang_up()
         held, said = freed.held(guest, expect), late.power_downs(guest)
+        if mode == "agent":
+            agent_there(guest, expect)
         called = expect.act(virsh.shutdown, guest.name, f"--mode {mode}")
         try:
             until(lambda: expect.truth.state(guest.name)[0] == "shut off", limit, f"'{guest.name}' to shut down")
@@ -144,6 +147,18 @@ def destroy(guest: Guest, expect: Expect) -> None:
         stopped = expect.events(guest.name, called, [("Stopped", "destroyed")])
         expect.record.observe("destroy_time", stopped.at - called, "s", guest.name)
         freed.frees(guest, expect, held)
+
+
+def agent_there(guest: Guest, expect: Expect) -> None:
+    """
+    Wait until the guest's agent is connected; it starts beside the heartbeats of a boot, not before them.
+
+    A guest without one is recorded as such and goes on: what needs the agent says so itself.
+    """
+    try:
+        until(lambda: expect.truth.agent_connected(guest.name), AGENT_WAIT, f"the agent of '{guest.name}'")
+    except WaitTimeoutError as error:
+        expect.record.capability(f"guest agent in {guest.name}", str(error), ok=False)
 
 
 def off(guest: Guest, expect: Expect) -> None:

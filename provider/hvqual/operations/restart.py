@@ -31,7 +31,12 @@ class Run:
 
 
 def _virsh_reboot(mode: str) -> Callable[[Guest, Expect], float]:
-    return lambda guest, expect: expect.act(virsh.reboot, guest.name, f"--mode {mode}")
+    def reboot(guest: Guest, expect: Expect) -> float:
+        if mode == "agent":
+            power.agent_there(guest, expect)
+        return expect.act(virsh.reboot, guest.name, f"--mode {mode}")
+
+    return reboot
 
 
 def _reset(guest: Guest, expect: Expect) -> float:

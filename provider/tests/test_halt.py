@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A halt is found among the heartbeats and events around it; CPU time is that of the virtual CPUs; boots are told apart."""
 
+import hashlib
 from types import SimpleNamespace
 
 import pytest
@@ -127,10 +128,17 @@ def test_unknown_ways_to_start_and_to_shut_down_are_refused():
         power.down_and_up(None, None, "politely")
 
 
-@pytest.mark.parametrize(("told", "kib"), [("Dirty:               64 kB\nabc -", 64), ("nothing", -1)])
-def test_unsynced(told, kib):
-    """What the guest's kernel says that it holds; no answer is not enough for any limit."""
-    assert late.unsynced(told) == kib
+@pytest.mark.parametrize("synced", [True, False])
+def test_unsynced_is_what_the_hosts_file_has_not_got(tmp_path, synced):
+    """The place of the late write is read on the host: what is there already was synced."""
+    disk, written = tmp_path / "disk.raw", b"w" * late.SIZE
+    disk.write_bytes(b"\0" * late.PLACE + (written if synced else b"\0" * late.SIZE))
+    said = f"{hashlib.sha256(written).hexdigest()}  -"
+    guest = SimpleNamespace(name="hvq-1", spec=SimpleNamespace(disk=str(disk)), ask=lambda _: said)
+    seen = {}
+    record = SimpleNamespace(observe=lambda name, value, *_: seen.update({name: value}))
+    assert late.write(guest, record) == said.split(maxsplit=1)[0]
+    assert seen == {"unsynced": not synced}
 
 
 def test_power_downs_are_counted(tmp_path):

@@ -8,6 +8,7 @@ A broken edit is rejected as a whole and asks nobody.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -15,9 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NoReturn
 from xml.etree import ElementTree as ET
 
+import aexpect
 from avocado.core.exceptions import TestError
 
 from provider.hvqual.domain_xml import Spec
@@ -26,10 +28,13 @@ from provider.hvqual.guests import Guest
 from provider.hvqual.operations import definition
 from provider.hvqual.stand import Stand
 from provider.hvqual.steps import fail, matches
+from provider.hvqual.wait import WaitTimeoutError, until
 
 STEP_KIB = 32 * 1024
 LEAST_KIB = 160 * 1024
 EDITED_URI = "https://avocado-hvqual.example/edited"
+# What virsh asks over an edit that libvirt does not take.
+PROMPT = r"\[y,n,i,f,\?\]:\s*$"
 WORDS = "edited while the suite looked on"
 #: An edit that no domain survives, and what it does to the XML.
 BROKEN: dict[str, Callable[[str], str]] = {
@@ -145,20 +150,39 @@ def edited(guest: Guest, expect: Expect, fields: Sequence[str]) -> None:
 
 
 def broken_edits(guest: Guest, expect: Expect) -> None:
-    """Edit the definition into what is none: each is rejected in time, nothing changes; observe rejection_time (s)."""
+    """
+    Edit the definition into what is none: each is rejected in time and nothing changes; observe rejection_time (s).
+
+    At a terminal virsh asks what to do, and is told to throw the edit away. Without one it has to give up by itself; observe
+    rejection_told (bool): whether its exit status says so, which libvirt 9.0's does not.
+    """
     before = expect.truth.text(guest.name, inactive=True)
     live = expect.truth.text(guest.name) if guest.on else ""
     for what, spoil in BROKEN.items():
         with expect.record.step("broken edit", guest.name):
             called = time.monotonic()
-            done = _edit(guest, expect, spoil(before), before)
+            status, said = _thrown_away(guest, expect, spoil(before))
             expect.record.observe("rejection_time", time.monotonic() - called, "s", guest.name)
-            if not done.returncode:
-                message = f"'virsh edit {guest.name}' reported success over a definition with an error ({what})."
+            if not status or "error:" not in said:
+                message = f"'virsh edit {guest.name}' took a definition with an error ({what}): status {status}, {said[-300:]!r}"
                 fail(expect.record, "wrong-result", message, guest.name)
-            definition.same_definition(guest, expect, before)
-            if guest.on and expect.truth.text(guest.name) != live:
-                fail(expect.record, "wrong-result", f"A rejected edit changed '{guest.name}', which runs.", guest.name)
+            _unchanged(guest, expect, before, live)
+    with expect.record.step("broken edit without a terminal", guest.name):
+        done = _edit(guest, expect, before.replace("</domain>", ""), before)
+        expect.record.observe("rejection_told", done.returncode != 0, "bool", guest.name)
+        told = f"virsh ends with {done.returncode} and says {(done.stdout + done.stderr).split()[:8]}"
+        expect.record.capability("a rejected edit without a terminal is told", told, ok=done.returncode != 0)
+        if "error:" not in done.stderr:
+            message = f"'virsh edit {guest.name}' says no word of an error in the definition that it was given."
+            fail(expect.record, "missing-message", message, guest.name)
+        _unchanged(guest, expect, before, live)
+
+
+def _unchanged(guest: Guest, expect: Expect, before: str, live: str) -> None:
+    """Expect that a rejected edit changed neither the definition nor what runs."""
+    definition.same_definition(guest, expect, before)
+    if guest.on and expect.truth.text(guest.name) != live:
+        fail(expect.record, "wrong-result", f"A rejected edit changed '{guest.name}', which runs.", guest.name)
 
 
 @contextmanager
@@ -186,18 +210,25 @@ def boots_edited(guest: Guest, expect: Expect, fields: Sequence[str]) -> None:
     expect.record.observe("edit_in_guest", seen == ("boot" in fields), "bool", guest.name)
 
 
-def _edit(guest: Guest, expect: Expect, text: str, before: str) -> subprocess.CompletedProcess[str]:
-    """Have virsh edit the domain with an editor that puts *text* in place of what it is given, which must be *before*."""
+def _editor(guest: Guest, text: str) -> tuple[dict[str, str], Path]:
+    """Return the environment of an editor that puts *text* in place of what it is given, and where it keeps that."""
     new, given = (Path(definition.xml_file(guest, part, tag)) for part, tag in ((text, "edit-new"), ("", "edit-given")))
     editor = new.with_suffix(".sh")
     editor.write_text('#!/bin/sh\ncp "$1" "$HV_GIVEN" && cp "$HV_NEW" "$1"\n', encoding="utf-8")
     editor.chmod(0o755)
-    told = {"EDITOR": str(editor), "VISUAL": str(editor), "HV_GIVEN": str(given), "HV_NEW": str(new)}
-    command = [shutil.which("virsh") or "virsh", "-c", expect.uri, "edit", guest.name]
+    return {"EDITOR": str(editor), "VISUAL": str(editor), "HV_GIVEN": str(given), "HV_NEW": str(new)}, given
+
+
+def _command(guest: Guest, expect: Expect) -> list[str]:
+    return [shutil.which("virsh") or "virsh", "-c", expect.uri, "edit", guest.name]
+
+
+def _edit(guest: Guest, expect: Expect, text: str, before: str) -> subprocess.CompletedProcess[str]:
+    """Have virsh edit the domain into *text*, where nobody can answer what it asks; its editor must be given *before*."""
+    told, given = _editor(guest, text)
     try:
-        # Whatever virsh asks ("Try again?"), nobody is there to answer.
         done = subprocess.run(
-            command,
+            _command(guest, expect),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -206,13 +237,36 @@ def _edit(guest: Guest, expect: Expect, text: str, before: str) -> subprocess.Co
             check=False,
         )
     except subprocess.TimeoutExpired:
-        message = f"'virsh edit {guest.name}' did not end in {expect.timeout:g} s: it waits for an answer."
-        fail(expect.record, "wrong-result", message, guest.name)
+        _hangs(guest, expect)
     shown = given.read_text(encoding="utf-8")
     if shown and shown.strip() != before.strip():
         message = f"'virsh edit {guest.name}' gives the editor something else than the domain's definition."
         fail(expect.record, "wrong-result", message, guest.name)
     return done
+
+
+def _thrown_away(guest: Guest, expect: Expect, text: str) -> tuple[int, str]:
+    """Have virsh edit the domain into *text* at a terminal, and answer that the edit be thrown away; return status and words."""
+    told, _ = _editor(guest, text)
+    words = ["env", *(f"{name}={value}" for name, value in told.items()), *_command(guest, expect)]
+    session = aexpect.Expect(shlex.join(words))
+    try:
+        said = session.read_until_last_line_matches([PROMPT], timeout=expect.timeout)[1]
+        session.send("n")
+        until(lambda: not session.is_alive(), expect.timeout, "virsh to end")
+    except aexpect.ExpectProcessTerminatedError as error:
+        said = error.output
+    except (aexpect.ExpectTimeoutError, WaitTimeoutError):
+        session.close()
+        _hangs(guest, expect)
+    status = session.get_status()
+    session.close()
+    return status, str(said)
+
+
+def _hangs(guest: Guest, expect: Expect) -> NoReturn:
+    message = f"'virsh edit {guest.name}' did not end in {expect.timeout:g} s: it waits for an answer."
+    fail(expect.record, "wrong-result", message, guest.name)
 
 
 def _is_edited(guest: Guest, expect: Expect, fields: Sequence[str], wanted: ET.Element) -> None:

@@ -22,6 +22,15 @@ MIB = 1024 * 1024
 FIRST_MIB = 4
 # What a ping has around its data: ICMP, IPv4 and Ethernet.
 AROUND = 8 + 20 + 14
+NEEDED = (
+    "cpu.time",
+    "vcpu.0.time",
+    "balloon.rss",
+    "net.0.tx.bytes",
+    "net.0.rx.pkts",
+    "block.0.rd.bytes",
+    "block.0.wr.bytes",
+)
 FILE = "/run/hvq-touched"
 SETTLE = 20.0
 
@@ -49,8 +58,13 @@ class Meter:
 
     def read(self) -> dict[str, int]:
         """Return what libvirt counts now; it is kept."""
-        self.samples.append(counters.domstats(self._said(virsh.domstats, self._options)))
-        return self.samples[-1]
+        sample = counters.domstats(self._said(virsh.domstats, self._options))
+        missing = [name for name in NEEDED if name not in sample]
+        if missing:
+            message = f"'virsh domstats {self.name} {self._options}' does not tell {', '.join(missing)}."
+            fail(self.expect.record, "wrong-result", message, self.name)
+        self.samples.append(sample)
+        return sample
 
     def disk(self) -> None:
         """Have the guest write and read its first disk past its page cache; observe block_*_error (ratio)."""

@@ -175,9 +175,10 @@ def _run(args: argparse.Namespace) -> int:
         raise PlanError(message)
     if args.lab:
         return _enter_lab(args)
-    from avocado_hvqual.campaign import around, libvirt_probe
+    from avocado_hvqual.campaign import around, libvirt_probe, room
 
     made = make_plan(args)
+    room.demand(made.cases, made.profile.name)
     if any(case.planned.key.vt_type == "libvirt" for case in made.cases):
         libvirt_probe.demand_uris({libvirt_probe.URI})
     around.demand_untainted()

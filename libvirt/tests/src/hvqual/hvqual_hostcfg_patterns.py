@@ -14,9 +14,10 @@ from provider.hvqual.libvirt_guests import defined
 
 @dataclass(frozen=True)
 class Patterns:
-    """How long the guests work, and how long they may take to write their memory."""
+    """How long the guests work and how much (percent of a CPU for each vCPU), and how long they may take to write their memory."""
 
     burn: float
+    burn_share: float
     touch_timeout: float
 
 
@@ -35,7 +36,7 @@ def run(test, params, env):
             stand.each(load.touch, it.own.touch_timeout)
             stand.each(cpu_use.resident)
             strays = cpu_use.Strays(stand.guests)
-            with it.record.step("load"), load.burning(stand.guests, 100, it.own.burn * 10 + 60):
+            with it.record.step("load"), load.burning(stand.guests, it.own.burn_share, it.own.burn * 10 + 60):
                 uses = cpu_use.used(stand.guests, stand.expect, it.own.burn, strays.look)
             strays.conclude(uses, stand.expect)
         stand.each(allocation.exact)

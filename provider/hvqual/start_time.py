@@ -26,7 +26,7 @@ WARM, COLD, HALF_COLD = "warm cache", "cold cache", "partly cold cache"
 # Which part of what a start reads may be in memory before a cold one, and must be before a warm one.
 MOST_COLD, LEAST_WARM = 0.1, 0.9
 # Somebody may be about to end who has a file mapped: so long (s) eviction is tried again.
-EVICTION = 5.0
+EVICTION = 1.0
 
 
 def images_there(case: Case[Any], more: Sequence[str]) -> Iterator[Case[Any]]:
@@ -62,6 +62,7 @@ def among_loaded(stand: Stand, rounds: int, share: float, least: float) -> None:
     for other in others:
         _label(stand, other, "node fills")
         power.start(other, stand.expect)
+        _label(stand, other, "works")
     with load.burning(others, share, rounds * guest.wanted.ready_timeout):
         _label(stand, guest, f"{len(others)} loaded")
         for _ in range(rounds):

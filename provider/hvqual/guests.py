@@ -43,6 +43,8 @@ class Guest:
         self.logins = 0
         # Whether the steps left the guest running: one that is not there any more then died by itself.
         self.on = False
+        # What its definition was edited to while it ran: its model from its next start on.
+        self.edited: Optional[Spec] = None
 
     def join(self, vm: Any, observer: Observer, record: Record) -> None:
         """Take the avocado-vt object and the observer of this guest, once it is defined."""

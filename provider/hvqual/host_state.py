@@ -83,6 +83,13 @@ def _restore(log: UndoLog, entries: list[Entry], earlier: BaseException | None) 
 
 
 @contextmanager
+def undone(action: str, *, log: Optional[UndoLog] = None, **details: Any) -> Iterator[None]:
+    """Hold one *action* of the undo log while the block makes and uses what it undoes; done and verified at its end."""
+    with _change(log, (action, details)):
+        yield
+
+
+@contextmanager
 def kernel_setting(path: PathLike, value: Union[str, int], *, log: Optional[UndoLog] = None) -> Iterator[str]:
     """Hold a file beneath /proc or /sys at *value*; yields the value found before. HostStateError when the kernel takes another one."""
     wanted, file = str(value), Path(path)

@@ -26,6 +26,7 @@ from provider.hvqual.undo_libvirt import (
     undefine_network,
 )
 from provider.hvqual.undo_links import link_del, link_up
+from provider.hvqual.undo_pool import destroy_pool
 from provider.hvqual.undo_processes import kill_matching, kill_process, resume_process
 
 _TIMEOUT_S = 10.0
@@ -209,6 +210,7 @@ ACTIONS: dict[str, Action] = {
     "undefine_domain": _action(undefine_domain, "name", may="uuid uri"),
     "destroy_network": _action(destroy_network, "name uuid", may="uri"),
     "undefine_network": _action(undefine_network, "name uuid", may="uri"),
+    "destroy_pool": _action(destroy_pool, "name uuid", moot=True, may="uri"),
     "start_daemon": _action(start_daemon, "daemon", moot=True, may="uri autostarted", refuse=refuse_daemon),
     "link_up": _action(link_up, "link", moot=True, may="addresses routes"),
     "link_del": _action(link_del, "link", moot=True, refuse=_refuse_link),

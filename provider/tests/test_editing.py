@@ -34,7 +34,7 @@ IMAGE = SimpleNamespace(kernel="/k", initrd="/i", cmdline="console=ttyS0")
 def guest(tmp_path):
     """A guest that is off."""
     place = Place("tcg", "/usr/bin/qemu", "default", str(tmp_path / "console.log"), "/run/hvq.sock", 5610, "token")
-    return SimpleNamespace(name=SPEC.name, spec=SPEC, place=place, on=False)
+    return SimpleNamespace(name=SPEC.name, spec=SPEC, place=place, on=False, edited=None)
 
 
 class World:

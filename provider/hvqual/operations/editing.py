@@ -12,8 +12,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, NoReturn
@@ -26,7 +25,6 @@ from provider.hvqual.domain_xml import Spec
 from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest
 from provider.hvqual.operations import definition
-from provider.hvqual.stand import Stand
 from provider.hvqual.steps import fail, matches
 from provider.hvqual.wait import WaitTimeoutError, until
 
@@ -42,6 +40,14 @@ BROKEN: dict[str, Callable[[str], str]] = {
     "no number": lambda text: text.replace("</vcpu>", " and a half</vcpu>"),
     "no such element": lambda text: text.replace("<devices>", "<devices><perpetuum mobile='yes'/>"),
 }
+
+
+@dataclass
+class Defined:
+    """A domain as its definition is to be, whatever runs."""
+
+    name: str
+    spec: Spec
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ def known(fields: Sequence[str]) -> tuple[str, ...]:
 def edited(guest: Guest, expect: Expect, fields: Sequence[str]) -> None:
     """Edit *fields* of the guest's definition: the definition has them at once, what runs has not; the model changes with it."""
     with expect.record.step("edit", guest.name):
+        _takes_effect(guest)
         before = expect.truth.text(guest.name, inactive=True)
         live = expect.truth.text(guest.name) if guest.on else ""
         domain = ET.fromstring(before)  # noqa: S314 - from libvirtd
@@ -144,9 +151,18 @@ def edited(guest: Guest, expect: Expect, fields: Sequence[str]) -> None:
         _is_edited(guest, expect, fields, domain)
         if guest.on and expect.truth.text(guest.name) != live:
             fail(expect.record, "wrong-result", f"The edit of '{guest.name}' changed what runs.", guest.name)
+        new = guest.spec
         for field in fields:
-            guest.spec = CHANGES[field].spec(guest.spec)
-        expect.defined_as(guest)
+            new = CHANGES[field].spec(new)
+        expect.defined_as(Defined(guest.name, new))
+        guest.edited = new
+        _takes_effect(guest)
+
+
+def _takes_effect(guest: Guest) -> None:
+    """Let the model of a guest that is off be what it was edited to: what it runs as is another thing until then."""
+    if guest.edited is not None and not guest.on:
+        guest.spec, guest.edited = guest.edited, None
 
 
 def broken_edits(guest: Guest, expect: Expect) -> None:
@@ -185,22 +201,10 @@ def _unchanged(guest: Guest, expect: Expect, before: str, live: str) -> None:
         fail(expect.record, "wrong-result", f"A rejected edit changed '{guest.name}', which runs.", guest.name)
 
 
-@contextmanager
-def running_as_before(stand: Stand) -> Iterator[None]:
-    """Expect at the block's end that every guest still runs as the model was at its begin, by its process and by its own word."""
-    specs = {guest.name: guest.spec for guest in stand.guests}
-    yield
-    stand.each(_runs_as, specs)
-
-
-def _runs_as(guest: Guest, expect: Expect, specs: Mapping[str, Spec]) -> None:
-    """Hold the guest against its old model; observe unedited_until_restart (bool)."""
-    new, guest.spec = guest.spec, specs[guest.name]
-    try:
-        expect.one_process(guest)
-        difference = matches(guest.spec, guest.witness.report())
-    finally:
-        guest.spec = new
+def runs_unedited(guest: Guest, expect: Expect) -> None:
+    """Expect the guest to run as it was started, by its process and its own word; observe unedited_until_restart (bool)."""
+    expect.one_process(guest)
+    difference = matches(guest.spec, guest.witness.report())
     expect.record.observe("unedited_until_restart", not difference, "bool", guest.name)
 
 

@@ -30,10 +30,11 @@ def run(test, params, env):
     with case(test, params, env, Edit) as it, defined(it) as stand:
         live, off = editing.known(it.own.edit_fields), editing.known(it.own.edit_fields_off)
         stand.bring_up()
-        with stand.watched(), editing.running_as_before(stand):
+        with stand.watched():
             stand.each(editing.edited, live)
             stand.each(editing.broken_edits)
             stand.hold()
+            stand.each(editing.runs_unedited)
         stand.each(power.destroy)
         stand.each(editing.edited, off)
         stand.each(editing.broken_edits)

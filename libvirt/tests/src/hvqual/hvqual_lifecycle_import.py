@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
 from provider.hvqual.operations import importing
+from provider.hvqual.pools import covering
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,6 @@ def run(test, params, env):
     """
     with case(test, params, env, Import) as it, defined(it) as stand:
         able = importing.methods(it.own.import_methods, it.record)
-        for by in importing.turns([guest.name for guest in stand.guests], able):
-            stand.each(importing.imported, by)
+        with covering(stand.truth.connection, stand.expect.uri, it.wanted.disk_folder, it.token):
+            for by in importing.turns([guest.name for guest in stand.guests], able):
+                stand.each(importing.imported, by)

@@ -18,6 +18,8 @@ from avocado_hvqual.lab.tools import LAB_PROGRAMS, find
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+NODE_STATE = str(ROOT / "provider/hvqual/node_state.py")
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_collection_modifyitems(items):
@@ -72,11 +74,22 @@ class Node:
         """Run a command inside hv-a."""
         return self.run("avocado", "hvqual", "lab", "exec", "hv-a", "--", *command, timeout=timeout)
 
+    def state(self):
+        """Return hv-a's state."""
+        done = self.inside(sys.executable, NODE_STATE, "capture")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     def digest(self):
         """Return hv-a's state digest."""
-        done = self.inside(sys.executable, str(ROOT / "provider/hvqual/node_state.py"), "capture")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["digest"]
+        return self.state()["digest"]
+
+    def differences(self, before, after):
+        """Return in what two states differ."""
+        files = [self.home / "before.json", self.home / "after.json"]
+        for file, state in zip(files, (before, after)):
+            file.write_text(json.dumps(state))
+        return self.inside(sys.executable, NODE_STATE, "diff", *map(str, files)).stdout
 
 
 @pytest.fixture(scope="session")

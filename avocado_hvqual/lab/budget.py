@@ -24,7 +24,11 @@ _PROCESSES = 8192
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What one host may use at most: CPUs (2.0 is two whole ones), memory in bytes, processes and threads."""
+    """
+    What one host has: CPUs (2.0 is two whole ones), memory in bytes, processes and threads.
+
+    The CPUs are its part whenever both hosts want more than there is; the rest are what it may use at most.
+    """
 
     cpus: float
     memory_bytes: int

@@ -52,12 +52,12 @@ def fake_cgroup(folder: Path, **files: str) -> None:
 
 def test_version_1_limits_are_written_into_the_lowest_folder_alone(tmp_path):
     for folder in (tmp_path, tmp_path / "a", tmp_path / "a/b"):
-        fake_cgroup(folder, cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
+        fake_cgroup(folder, cpu__cfs_quota_us="25000", cpu__shares="1024")
     folders = cgroups.create("a/b", BUDGET, [Hierarchy(tmp_path, 1, ("cpu",))])
     assert folders == [tmp_path / "a/b"]
-    assert (tmp_path / "a/b/cpu.cfs_quota_us").read_text() == str(int(1.25 * cgroups.CPU_PERIOD_US))
-    assert (tmp_path / "a/b/cpu.cfs_period_us").read_text() == str(cgroups.CPU_PERIOD_US)
-    assert (tmp_path / "a/cpu.cfs_quota_us").read_text() == "-1"
+    assert (tmp_path / "a/b/cpu.shares").read_text() == "1280"
+    assert (tmp_path / "a/b/cpu.cfs_quota_us").read_text() == "-1"
+    assert (tmp_path / "a/cpu.shares").read_text() == "1024"
 
 
 def test_version_1_cpuset_is_filled_from_above_because_nobody_can_enter_an_empty_one(tmp_path):
@@ -78,19 +78,20 @@ def test_version_1_cpuset_that_is_narrower_is_kept(tmp_path):
 def test_version_2_hands_controllers_on_and_limits(tmp_path):
     for folder in (tmp_path, tmp_path / "a", tmp_path / "a/b"):
         fake_cgroup(folder, cgroup__controllers="cpu memory pids rdma\n", cgroup__subtree_control="")
-    fake_cgroup(tmp_path / "a/b", cpu__max="max 100000", memory__max="max", pids__max="max")
+    fake_cgroup(tmp_path / "a/b", cpu__weight="100", cpu__max="25000 20000", memory__max="max", pids__max="max")
     cgroups.create("a/b", BUDGET, [Hierarchy(tmp_path, 2)])
     # A plain file keeps the last write; the kernel adds each.
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+pids"
     assert (tmp_path / "a/cgroup.subtree_control").read_text() == "+pids"
     assert (tmp_path / "a/b/cgroup.subtree_control").read_text() == ""
-    assert (tmp_path / "a/b/cpu.max").read_text() == f"{int(1.25 * cgroups.CPU_PERIOD_US)} {cgroups.CPU_PERIOD_US}"
+    assert (tmp_path / "a/b/cpu.weight").read_text() == "125"
+    assert (tmp_path / "a/b/cpu.max").read_text() == "max"
     assert (tmp_path / "a/b/memory.max").read_text() == str(1 << 30)
     assert (tmp_path / "a/b/pids.max").read_text() == "100"
 
 
 def test_missing_limits_are_named(tmp_path):
-    fake_cgroup(tmp_path / "one", cpu__max="")
+    fake_cgroup(tmp_path / "one", cpu__weight="")
     fake_cgroup(tmp_path / "two", pids__max="")
     assert cgroups.limits_missing([tmp_path / "one", tmp_path / "two"]) == ["memory"]
     assert cgroups.limits_missing([tmp_path / "one"]) == ["memory", "pids"]
@@ -98,7 +99,7 @@ def test_missing_limits_are_named(tmp_path):
 
 def test_refused_write_names_file_and_value(tmp_path):
     (tmp_path / "cpu.max").mkdir()
-    with pytest.raises(OSError, match=r"writing '25000 20000'.*cpu\.max"):
+    with pytest.raises(OSError, match=r"writing 'max'.*cpu\.max"):
         cgroups.limit(tmp_path, BUDGET)
 
 

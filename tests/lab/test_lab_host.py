@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,10 +82,13 @@ def test_budget_holds_for_whatever_is_executed(lab_up, lab_home, record_property
     assert total["memory_bytes"] < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     config = json.loads((LabPaths(lab_home).host("hv-b") / "config.json").read_text())
     assert cgroups.limits_missing(map(Path, config["cgroup_folders"])) == []
-    used = float(in_host("hv-b", "python3", "-c", BURNER))
-    allowed = config["host"]["cpus"] * 3
-    record_property("figures", f"hv-b used {used:.2f} s of CPU in 3 s, its budget is {allowed:.2f} s")
-    assert used <= allowed * 1.15 + 0.2
+    with ThreadPoolExecutor() as pool:
+        # Both want more than there is: only then does each have to make do with its part.
+        used = dict(zip(lab.HOSTS, pool.map(lambda name: float(in_host(name, "python3", "-c", BURNER)), lab.HOSTS)))
+    part = config["host"]["cpus"] / total["cpus"]
+    got = used["hv-b"] / sum(used.values())
+    record_property("figures", f"hv-b used {got:.2f} of the CPU time that both used, its part is {part:.2f}")
+    assert got <= part * 1.25 + 0.02
 
 
 def test_budget_of_memory_is_enforced(lab_up, lab_home):

@@ -137,8 +137,9 @@ def destroy(guest: Guest, below: Below) -> None:
 def off(guest: Guest) -> None:
     """Have the guest off, however it is, and what avocado-vt keeps of it on the host gone."""
     guest.hang_up()
-    guest.on = False
-    guest.vm.destroy(gracefully=False, free_mac_addresses=False)
+    was_on, guest.on = guest.on, False
+    if was_on or guest.vm.is_alive():
+        guest.vm.destroy(gracefully=False, free_mac_addresses=False)
 
 
 def shutdown(guest: Guest, below: Below) -> None:

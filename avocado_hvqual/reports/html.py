@@ -16,6 +16,7 @@ from avocado_hvqual.model.qualification import CaseResult, Qualification
 from avocado_hvqual.reports import (
     expected,
     layers,
+    left_out,
     overview,
     plain,
     repeat,
@@ -65,6 +66,7 @@ def _environment() -> jinja2.Environment:
         finalize=lambda value: value if hasattr(value, "__html__") else words.safe(value),
     )
     environment.filters.update(
+        left_out=left_out.of_case,
         link=link,
         parts=parts,
         moment=words.moment,

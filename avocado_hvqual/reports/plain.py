@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import Qualification
-from avocado_hvqual.reports import layers, spent, words
+from avocado_hvqual.reports import layers, left_out, spent, words
 from avocado_hvqual.reports.scale import seconds
 from avocado_hvqual.reports.tree import start_of
 from avocado_hvqual.reports.words import safe
@@ -49,6 +49,7 @@ def _raw(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
     yield from _list("What next", qualification.next_steps)
     gaps = tuple(f"{gap.what}: {gap.reason if explain else _short(gap.reason)}" for gap in qualification.not_covered)
     yield from _list("Not covered", gaps, None if explain else SHOWN)
+    yield from _list("What the cases could not show here", left_out.of_all(qualification), None if explain else SHOWN)
     changes = tuple(
         f"{change.name} = '{change.value}' instead of '{change.profile_value}'{f' in {change.case}' if change.case else ''}"
         for change in qualification.parameters

@@ -41,7 +41,8 @@ def defined(case: Case[Any]) -> Iterator[Stand]:
         expect = Expect(truth, case.record, uri, wanted.operation_timeout)
         found = shapes_of(case)
         stack.enter_context(_reserved(case, found))
-        warm = _warm(case, found, [image.digest, accelerator, address, *_builds(truth, wanted.qemu_binary)])
+        network = [address, truth.gateway(wanted.network)]
+        warm = _warm(case, found, [image.digest, accelerator, *network, *_builds(truth, wanted.qemu_binary)])
         stem = warm.stem if warm else f"{marks.PREFIX}{case.token}"
         guests = []
         for spec in host_config.specs(found, stem, wanted):

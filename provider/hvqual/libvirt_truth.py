@@ -159,6 +159,11 @@ class Libvirt:
             raise TestError(message)
         return str(address.get("address"))
 
+    def gateway(self, network: str) -> str:
+        """Return the MAC address of the host's end of the virtual network ('' when libvirt tells none): guests remember it."""
+        mac = ET.fromstring(self.connection.networkLookupByName(network).XMLDesc()).find("mac")  # noqa: S314 - from libvirtd
+        return "" if mac is None else str(mac.get("address"))
+
     def bridge(self, network: str) -> str:
         """Return the bridge of the virtual network."""
         return str(self.connection.networkLookupByName(network).bridgeName())

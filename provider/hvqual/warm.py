@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provider.hvqual.stand import Stand
 
 READY = 30.0
-FORMAT = 3
+FORMAT = 4
 
 
 class WarmError(Exception):

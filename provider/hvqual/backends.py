@@ -90,7 +90,7 @@ def _through_libvirt(case: Case[Any]) -> Iterator[Backend]:
 
 @contextmanager
 def _below_libvirt(case: Case[Any]) -> Iterator[Backend]:
-    from provider.hvqual import qemu_guests, qemu_power
+    from provider.hvqual import qemu_guests, qemu_power, qemu_saving
 
     with qemu_guests.described(case) as stand:
         yield Backend(
@@ -100,6 +100,6 @@ def _below_libvirt(case: Case[Any]) -> Iterator[Backend]:
             down_and_up=qemu_power.down_and_up,
             paused_and_resumed=qemu_power.paused_and_resumed,
             restart=qemu_power.restart,
-            saved_and_restored=qemu_power.saved_and_restored,
-            same_session=qemu_power.same_session,
+            saved_and_restored=qemu_saving.saved_and_restored,
+            same_session=qemu_saving.same_session,
         )

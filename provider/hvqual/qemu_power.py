@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Callable
 
 from avocado.core.exceptions import TestError
@@ -20,7 +17,6 @@ from virttest import qemu_monitor, virt_vm
 
 from provider.hvqual import host_process
 from provider.hvqual.guests import Guest
-from provider.hvqual.host_state import temporary_path
 from provider.hvqual.operations import boots, freed, halt, late
 from provider.hvqual.record import Record
 from provider.hvqual.steps import fail
@@ -228,56 +224,3 @@ def restart(guest: Guest, below: Below, method: str) -> None:
         if not another:
             told = [event for event in guest.vm.monitor.get_events() if event["event"] == "RESET"]
             record.observe("reboot_events", len(told), "count", guest.name)
-
-
-@contextmanager
-def save_file(guest: Guest) -> Iterator[Path]:
-    """Hold a place for the guest's save file beside its disk; nothing is there before and after the block."""
-    with temporary_path(Path(f"{guest.spec.disk}.save")) as path:
-        yield path
-
-
-def saved_and_restored(guest: Guest, below: Below) -> None:
-    """Save the guest to a file and end its QEMU; expect it silent for a while; have another QEMU go on from the file."""
-    with save_file(guest) as file:
-        began = save(guest, below, file)
-        with below.record.step("stand still", guest.name):
-            halt.silent(guest, below, guest.wanted.hold)
-        ended = restore(guest, below, file)
-        halt.missed_nothing(guest, below, "silence_while_saved", began, ended)
-
-
-def save(guest: Guest, below: Below, file: Path) -> float:
-    """
-    Save the guest to *file*; observe save_time (s), as QEMU tells it, and saved_file_size (byte). Return when it stopped.
-
-    avocado-vt asks only each 2 s whether it is done.
-    """
-    with below.record.step("save", guest.name):
-        below.act(guest, "pause", guest.vm.pause)
-        stopped = time.monotonic()
-        below.act(guest, "save", lambda: guest.vm.save_to_file(str(file)))
-        took = guest.vm.monitor.info("migrate")["total-time"] / 1000
-        below.record.observe("save_time", took, "s", guest.name)
-        guest.on = False
-        guest.vm.destroy(gracefully=False, free_mac_addresses=False)
-        below.no_process(guest)
-        below.record.observe("saved_file_size", file.stat().st_size, "byte", guest.name)
-    return stopped
-
-
-def restore(guest: Guest, below: Below, file: Path) -> float:
-    """Have a new QEMU go on from *file*; observe restore_time (s) from when its CPUs are let run, which is returned."""
-    with below.record.step("restore", guest.name):
-        below.make(guest, lambda: guest.vm.restore_from_file(str(file)))
-        below.one_process(guest)
-        called = below.act(guest, "run", lambda: guest.vm.monitor.cmd("cont"))
-        below.status(guest, "running")
-        halt.goes_on(guest, below, called, "restore_time")
-    return called
-
-
-def same_session(guest: Guest, below: Below) -> None:
-    """Observe session_resumed: the session of before still answers, nobody had to log in anew."""
-    guest.ask("true")
-    below.record.observe("session_resumed", guest.logins == 1, "bool", guest.name)

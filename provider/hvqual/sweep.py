@@ -26,6 +26,7 @@ from provider.hvqual.undo import UndoError, UndoLog
 
 WITNESS_PORT = "org.avocado-hvqual."
 IMAGES = Path("/var/lib/libvirt/images")
+QEMU_LOGS = Path("/var/log/libvirt/qemu")
 
 
 @dataclass
@@ -49,7 +50,10 @@ def sweep(log: UndoLog, uri: str, *, force: bool = False) -> Swept:
     kept = _named_by_the_living(log)
     known = _domains(uri, kept, swept)
     _emulators(kept, swept, known)
-    _images(kept, swept)
+    _files(IMAGES, kept, swept)
+    # libvirt 9.0 begins the log anew when it destroys a domain whose test had removed it: a libvirtd that died and came back.
+    if known is not None:
+        _files(QEMU_LOGS, kept | {f"{QEMU_LOGS}/{name}.log" for name in known}, swept)
     _verdict(log, swept)
     return swept
 
@@ -159,9 +163,9 @@ def _our_emulators() -> Iterator[tuple[int, str, bool]]:
             yield int(folder.name), plain, managed
 
 
-def _images(kept: set[str], swept: Swept) -> None:
-    """Remove files with our prefix from libvirt's image folder, but those that a living process has recorded or holds open."""
-    for path in sorted(IMAGES.glob(f"{marks.PREFIX}*")):
+def _files(folder: Path, kept: set[str], swept: Swept) -> None:
+    """Remove files with our prefix from a folder of libvirt's, but those that a living process has recorded or holds open."""
+    for path in sorted(folder.glob(f"{marks.PREFIX}*")):
         if str(path) in kept or not path.is_file():
             continue
         if _is_open(path):

@@ -171,10 +171,13 @@ def swept(node, log):
     images = Path("/var/lib/libvirt/images")
     (images / "hvq-lost.img").write_text("x")
     (images / "production.img").write_text("x")
+    for name in ("hvq-foreign", "production"):
+        (sweep.QEMU_LOGS / f"{name}.log").write_text("x")
     log.taint("a setting could not be put back")
     answer = {"program": run_sweep()}
     answer["domains"] = names(node)
     answer["images"] = sorted(path.name for path in images.iterdir())
+    answer["logs"] = logs()
     answer["alive"] = [child.poll() is None for child in (orphan, namesake, foreign)]
     answer["tainted"] = log.status().tainted
     for child in (namesake, foreign):
@@ -192,6 +195,11 @@ def swept(node, log):
     return answer
 
 
+def logs():
+    """The logs that QEMU has on this node."""
+    return sorted(path.name for path in sweep.QEMU_LOGS.iterdir())
+
+
 def run_sweep(*arguments):
     """The program as `avocado hvqual clean` runs it."""
     done = subprocess.run([sys.executable, sweep.__file__, *arguments], capture_output=True, text=True, check=False)
@@ -204,9 +212,10 @@ def dead(node):
     before = node_state.capture().items["processes"]
     os.kill(int(Path("/run/libvirtd.pid").read_text()), 9)
     answer = {"program": run_sweep(), "guests": node_state.capture().items["processes"] == before}
+    answer["logs"] = logs()
     node.start_libvirtd()
     answer["restarted"] = run_sweep()
-    answer["domains"] = names(node)
+    answer["domains"], answer["logs after"] = names(node), logs()
     return answer
 
 

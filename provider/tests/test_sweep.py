@@ -78,6 +78,7 @@ class TestSweep:
         assert (swept["program"]["status"], swept["program"]["left"], swept["program"]["errors"]) == (0, [], "")
         assert swept["domains"] == ["hvq-foreign", "production"]
         assert swept["images"] == ["production.img"]
+        assert swept["logs"] == ["hvq-foreign.log", "production.log"]
         assert swept["alive"] == [False, True, True]
 
     def test_lifts_the_taint_when_nothing_is_left(self, found):
@@ -100,5 +101,7 @@ class TestSweep:
         assert answer["status"] == 1
         assert any("libvirtd does not answer" in line and "avocado hvqual clean" in line for line in answer["left"])
         assert found["dead"]["guests"]
+        assert "hvq-kept.log" in found["dead"]["logs"]
+        assert found["dead"]["logs after"] == ["hvq-foreign.log", "production.log"]
         assert found["dead"]["restarted"]["status"] == 0
         assert found["dead"]["domains"] == ["hvq-foreign", "production"]

@@ -163,7 +163,8 @@ def test_the_disk_of_the_results_fills_up_in_the_middle_of_a_case(node):
         assert node.inside("avocado", "hvqual", "clean").returncode == 0
         assert run.kinds()[-1] == "campaign-end"
         found = run.findings()
-        assert ("interrupted", "major", "") in found, found
+        # Whether the last lines still find room differs from run to run; what the case owed is missing either way.
+        assert ("interrupted", "major", CASE) in found, found
         assert run.verdict()["status"] == PART
     mended(node, before)
 

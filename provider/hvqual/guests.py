@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,7 +19,7 @@ from avocado.utils import process
 from virttest import virt_vm
 
 from provider.hvqual.domain_xml import Place, Spec
-from provider.hvqual.heartbeat import NETWORK, Observer
+from provider.hvqual.heartbeat import NETWORK, SERIAL, Observer
 from provider.hvqual.images import Image
 from provider.hvqual.params import Guests
 from provider.hvqual.record import Record
@@ -73,7 +74,7 @@ class Guest:
                 status, output = session.cmd_status_output(command, timeout=ASK_TIMEOUT)
             except aexpect.ShellError as error:
                 self.hang_up()
-                if last:
+                if last or self._silent():
                     message = f"The guest '{self.name}' did not answer '{command}': {type(error).__name__}."
                     raise TestFail(message) from None
                 continue
@@ -83,6 +84,13 @@ class Guest:
             return str(output)
         message = "unreachable"
         raise AssertionError(message)
+
+    def _silent(self) -> bool:
+        """Whether the guest showed no life at all for as long as it had to answer: to log in anew would only cost minutes."""
+        if self.observer is None:
+            return False
+        since = time.monotonic() - ASK_TIMEOUT
+        return not any(self.observer.beats(self.name, way, since) for way in (SERIAL, NETWORK))
 
     def hang_up(self) -> None:
         """Close the session to the guest, if there is one."""

@@ -164,7 +164,7 @@ FAULTS = (
     Fault(
         "power-is-cut-instead",
         (SHUTDOWN,),
-        r"should be shut off \(shutdown\)|virsh shutdown .* was refused",
+        r"should be shut off \(shutdown\)|virsh shutdown .* was refused|should be one QEMU",
         "major",
         act="kill-qemu",
         step="shut down",

@@ -69,7 +69,7 @@ def by_libvirt(spec: Spec, truth: Libvirt) -> Facts:
     domain, xml = truth.lookup(spec.name), truth.xml(spec.name)
     _, most, memory, vcpus, _ = domain.info()
     page = xml.find("memoryBacking/hugepages/page")
-    pins = [{cpu for cpu, may in enumerate(row) if may} for row in domain.vcpus()[1]] if spec.pins else []
+    pins = [{cpu for cpu, may in enumerate(row) if may} for row in domain.vcpus()[1][: len(spec.pins)]]
     return {
         "vCPUs": vcpus,
         "memory (KiB)": memory if memory == most else f"{memory} of at most {most}",
@@ -90,8 +90,9 @@ def by_host(spec: Spec, truth: Libvirt) -> Facts:
         return {"vCPUs": f"{len(found)} QEMUs"}
     pid, xml = found[0].pid, truth.xml(spec.name)
     vcpus = shares.vcpu_threads(pid)
-    ram = shares.ram(pid, spec.memory_kib)
-    page = ram.page_kib if ram else 0
+    ram = shares.ram(pid, spec.pieces_kib)
+    page = min(piece.page_kib for piece in ram) if ram else 0
+    memory_kib = found[0].memory_mib * 1024 + sum(spec.plugged_kib)
     taps = [
         (str(mac.get("address")), str(at.get("dev")))
         for one in xml.iterfind("devices/interface")
@@ -99,13 +100,11 @@ def by_host(spec: Spec, truth: Libvirt) -> Facts:
     ]
     return {
         "vCPUs": len(vcpus),
-        "memory (KiB)": found[0].memory_mib * 1024
-        if ram
-        else f"{found[0].memory_mib * 1024}, with no mapping of that size",
+        "memory (KiB)": memory_kib if ram else f"{memory_kib}, not with the mappings {spec.pieces_kib}",
         "disks (bytes)": {target(number): _size(disk.path) for number, disk in enumerate(spec.disks)},
         "network interfaces": sorted(mac for mac, tap in taps if (LINKS / tap / "master").exists()),
         "IOThreads": len(shares.iothreads(pid)),
-        "pins": [shares.allowed(thread) for thread in vcpus] if spec.pins else [],
+        "pins": [shares.allowed(thread) for thread in vcpus[: len(spec.pins)]],
         "huge pages (KiB)": page if page > BASE_PAGE_KIB else 0,
     }
 

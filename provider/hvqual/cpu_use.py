@@ -121,8 +121,8 @@ def observe_answer(expect: Expect) -> None:
 
 def resident(guest: Guest, expect: Expect) -> None:
     """Observe ram_resident (ratio): how much of the guest's memory the host really holds."""
-    found = shares.ram(pid_of(guest), guest.spec.memory_kib)
-    held = found.resident_kib / guest.spec.memory_kib if found else 0.0
+    found = shares.ram(pid_of(guest), guest.spec.pieces_kib) or []
+    held = sum(piece.resident_kib for piece in found) / guest.spec.memory_kib
     expect.record.observe("ram_resident", held, "ratio", guest.name)
 
 

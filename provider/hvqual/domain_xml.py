@@ -31,6 +31,41 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One NUMA node of a guest: its CPUs and its memory at start."""
+
+    cpus: tuple[int, ...]
+    memory_kib: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a guest may grow by while it runs (hotplug), and where its parts lie; nothing of it by default."""
+
+    max_vcpus: int = 0
+    """vCPUs that it may have at the most, 0 when it has all from its start."""
+    max_memory_kib: int = 0
+    """Memory that it may have at the most with all its DIMMs, 0 when no DIMM can be plugged."""
+    slots: int = 0
+    """For so many DIMMs."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Where a guest's parts run and lie on the host; nothing of it by default."""
+
+    emulator_cpus: tuple[int, ...] = ()
+    """The host CPUs of QEMU's threads that are neither vCPUs nor IOThreads."""
+    numa_mode: str = ""
+    """strict, preferred, interleave or restrictive; empty: not said."""
+    numa_nodes: str = ""
+    """The host's NUMA nodes of the memory, as libvirt writes them ('0-1,3')."""
+
+
+NO_GROWTH, NO_TUNING = Growth(), Tuning()
+
+
+@dataclass(frozen=True)
 class Spec:
     """One guest as the case asks for it: the model that host, libvirt and guest are held against."""
 
@@ -45,6 +80,28 @@ class Spec:
     pins: tuple[int, ...] = ()
     """The host CPU of each vCPU, empty when it may run anywhere."""
     hugepage_kib: int = 0
+    cells: tuple[Cell, ...] = ()
+    """Its NUMA nodes; empty: one, of which nothing is said."""
+    growth: Growth = NO_GROWTH
+    tuning: Tuning = NO_TUNING
+    plugged_kib: tuple[int, ...] = ()
+    """The DIMMs that were plugged; `memory_kib` counts them."""
+
+    @property
+    def most_vcpus(self) -> int:
+        """The vCPUs that it may have at the most."""
+        return max(self.vcpus, self.growth.max_vcpus)
+
+    @property
+    def boot_kib(self) -> int:
+        """The memory that it has without its DIMMs."""
+        return self.memory_kib - sum(self.plugged_kib)
+
+    @property
+    def pieces_kib(self) -> tuple[int, ...]:
+        """The sizes of the pieces in which QEMU maps its memory: one a NUMA node and one a DIMM."""
+        own = tuple(cell.memory_kib for cell in self.cells) or (self.boot_kib,)
+        return own + self.plugged_kib
 
     @property
     def mac(self) -> str:
@@ -82,10 +139,8 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
   <name>{escape(spec.name)}</name>
   <uuid>{spec.uuid}</uuid>
   <metadata>{marks.owner_element(place.owner, os.getpid())}</metadata>
-  <memory unit='KiB'>{spec.memory_kib}</memory>
-  <currentMemory unit='KiB'>{spec.memory_kib}</currentMemory>
-{_memory_backing(spec)}\
-  <vcpu placement='static'>{spec.vcpus}</vcpu>
+{_memory(spec)}\
+{_vcpus(spec)}\
 {_threads(spec)}\
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
@@ -106,29 +161,73 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
 """
 
 
-def _memory_backing(spec: Spec) -> str:
-    """Return what backs the guest's memory: nothing said, or huge pages of one size."""
-    if not spec.hugepage_kib:
-        return ""
-    return f"  <memoryBacking><hugepages><page size='{spec.hugepage_kib}' unit='KiB'/></hugepages></memoryBacking>\n"
-
-
-def _threads(spec: Spec) -> str:
-    """Return the IOThreads of the guest and the host CPUs of its vCPUs."""
-    told = f"  <iothreads>{spec.iothreads}</iothreads>\n" if spec.iothreads else ""
-    if spec.pins:
-        pins = "".join(f"<vcpupin vcpu='{vcpu}' cpuset='{cpu}'/>" for vcpu, cpu in enumerate(spec.pins))
-        told += f"  <cputune>{pins}</cputune>\n"
+def _memory(spec: Spec) -> str:
+    """Return the guest's memory, what it may grow to, what backs it (nothing said, or huge pages of one size), and where."""
+    growth, tuning = spec.growth, spec.tuning
+    told = (
+        f"  <maxMemory slots='{growth.slots}' unit='KiB'>{growth.max_memory_kib}</maxMemory>\n" if growth.slots else ""
+    )
+    told += f"  <memory unit='KiB'>{spec.memory_kib}</memory>\n"
+    told += f"  <currentMemory unit='KiB'>{spec.memory_kib}</currentMemory>\n"
+    if spec.hugepage_kib:
+        page = f"<page size='{spec.hugepage_kib}' unit='KiB'/>"
+        told += f"  <memoryBacking><hugepages>{page}</hugepages></memoryBacking>\n"
+    if tuning.numa_mode:
+        told += f"  <numatune><memory mode='{tuning.numa_mode}' nodeset='{tuning.numa_nodes}'/></numatune>\n"
     return told
 
 
+def _vcpus(spec: Spec) -> str:
+    """Return the guest's vCPUs; of those that it may grow by each can be unplugged again, as the first one cannot."""
+    if not spec.growth.max_vcpus:
+        return f"  <vcpu placement='static'>{spec.vcpus}</vcpu>\n"
+    each = "".join(
+        f"<vcpu id='{number}' enabled='{'yes' if number < spec.vcpus else 'no'}' "
+        f"hotpluggable='{'yes' if number else 'no'}'/>"
+        for number in range(spec.most_vcpus)
+    )
+    count = f"<vcpu placement='static' current='{spec.vcpus}'>{spec.most_vcpus}</vcpu>"
+    return f"  {count}\n  <vcpus>{each}</vcpus>\n"
+
+
+def _threads(spec: Spec) -> str:
+    """Return the IOThreads of the guest, and the host CPUs of its vCPUs and its emulator."""
+    told = f"  <iothreads>{spec.iothreads}</iothreads>\n" if spec.iothreads else ""
+    pins = "".join(f"<vcpupin vcpu='{vcpu}' cpuset='{cpu}'/>" for vcpu, cpu in enumerate(spec.pins))
+    if spec.tuning.emulator_cpus:
+        pins += f"<emulatorpin cpuset='{','.join(map(str, spec.tuning.emulator_cpus))}'/>"
+    return told + (f"  <cputune>{pins}</cputune>\n" if pins else "")
+
+
 def _cpu(spec: Spec, place: Place) -> str:
-    """Return the CPU: the host's own under KVM; one socket, as a second one makes Linux distrust the guest's TSC."""
-    topology = f"<topology sockets='1' dies='1' cores='{spec.vcpus}' threads='1'/>"
+    """
+    Return the CPU: the host's own under KVM; one socket, as a second one makes Linux distrust the guest's TSC.
+
+    A guest with NUMA nodes of its own has a socket for each, where its CPUs can be told apart so: Linux warns of a socket in two nodes.
+    """
+    sockets = len(spec.cells) if spec.cells and spec.most_vcpus % len(spec.cells) == 0 else 1
+    inside = f"<topology sockets='{sockets}' dies='1' cores='{spec.most_vcpus // sockets}' threads='1'/>{_cells(spec)}"
     if place.accelerator == "kvm":
-        return f"<cpu mode='host-model'>{topology}</cpu>"
+        return f"<cpu mode='host-model'>{inside}</cpu>"
     model = f"<model fallback='forbid'>{TCG_MODEL}</model>"
-    return f"<cpu mode='custom' match='exact' check='none'>{model}{topology}</cpu>"
+    return f"<cpu mode='custom' match='exact' check='none'>{model}{inside}</cpu>"
+
+
+def _cells(spec: Spec) -> str:
+    """Return the guest's NUMA nodes; a guest into which DIMMs can be plugged has at least one (libvirt demands it)."""
+    cells = spec.cells
+    if not cells and spec.growth.slots:
+        cells = (Cell(tuple(range(spec.most_vcpus)), spec.boot_kib),)
+    each = "".join(
+        f"<cell id='{number}'{_of(cell.cpus)} memory='{cell.memory_kib}' unit='KiB'/>"
+        for number, cell in enumerate(cells)
+    )
+    return f"<numa>{each}</numa>" if each else ""
+
+
+def _of(cpus: tuple[int, ...]) -> str:
+    """Return the CPUs of a NUMA node as an attribute; a node may have none."""
+    return f" cpus='{','.join(map(str, cpus))}'" if cpus else ""
 
 
 def _devices(spec: Spec, place: Place) -> str:

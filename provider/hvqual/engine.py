@@ -35,12 +35,16 @@ class Model:
     """How often it booted: another number, another boot_id."""
     saved: bool = False
     """It goes on from a managed save image at its next start."""
-    more: Mapping[str, Any] = field(default_factory=dict)
-    """What operations of other categories keep here, such as plugged CPUs."""
+    live: Mapping[str, Any] = field(default_factory=dict)
+    """What operations of other categories keep here of the VM as it runs, such as plugged CPUs: gone when it is off."""
 
     def to(self, **changes: Any) -> Model:
         """Return the model with *changes*."""
         return dataclasses.replace(self, **changes)
+
+    def off(self) -> Model:
+        """Return the model after its power went."""
+        return self.to(state=OFF, live={})
 
     def booted(self) -> Model:
         """Return the model after one more boot."""

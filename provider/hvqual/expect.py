@@ -13,7 +13,7 @@ from typing import Any, Callable, Protocol
 
 from virttest import virsh
 
-from provider.hvqual import host_process
+from provider.hvqual import host_process, shares
 from provider.hvqual.domain_xml import Spec
 from provider.hvqual.libvirt_truth import Event, Libvirt
 from provider.hvqual.record import Record
@@ -90,11 +90,16 @@ class Expect:
             fail(self.record, "wrong-result", message, name)
 
     def one_process(self, guest: Named) -> int:
-        """Expect exactly one QEMU with the CPUs and the memory asked for, in a cgroup of its own; return its pid."""
+        """
+        Expect exactly one QEMU with the CPUs and the memory asked for, in a cgroup of its own; return its pid.
+
+        What QEMU was told at its start says nothing of vCPUs that may come and go: those are counted by their threads.
+        """
         found = host_process.emulators(guest.name)
-        wanted = (guest.spec.vcpus, guest.spec.memory_kib // 1024)
-        if len(found) != 1 or (found[0].vcpus, found[0].memory_mib) != wanted:
-            seen = [(process.pid, process.vcpus, process.memory_mib) for process in found]
+        wanted = (guest.spec.vcpus, guest.spec.boot_kib // 1024)
+        grows = bool(guest.spec.growth.max_vcpus)
+        seen = [(one.pid, len(shares.vcpu_threads(one.pid)) if grows else one.vcpus, one.memory_mib) for one in found]
+        if len(seen) != 1 or seen[0][1:] != wanted:
             message = (
                 f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
             )
@@ -126,9 +131,12 @@ class Expect:
         spec = guest.spec
         macs = tuple(mac.get("address") for mac in xml.iterfind("devices/interface/mac"))
         disks = tuple(source.get("file") for source in xml.iterfind("devices/disk/source"))
-        found = (xml.findtext("vcpu"), xml.findtext("memory"), xml.findtext("iothreads", "0"), macs, disks)
+        vcpu = xml.find("vcpu")
+        vcpus = "" if vcpu is None else f"{vcpu.get('current') or vcpu.text} of {vcpu.text}"
+        found = (vcpus, xml.findtext("memory"), xml.findtext("iothreads", "0"), macs, disks)
         files = tuple(disk.path for disk in spec.disks)
-        wanted = (str(spec.vcpus), str(spec.memory_kib), str(spec.iothreads), spec.macs, files)
+        most = f"{spec.vcpus} of {spec.most_vcpus}"
+        wanted = (most, str(spec.memory_kib), str(spec.iothreads), spec.macs, files)
         if found != wanted:
             message = (
                 f"'{guest.name}' was defined with (vcpu, memory, iothreads, macs, disks) {wanted}; its XML has {found}."

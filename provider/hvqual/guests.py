@@ -44,7 +44,7 @@ class Guest:
         self.logins = 0
         # Whether the steps left the guest running: one that is not there any more then died by itself.
         self.on = False
-        # What its definition was edited to while it ran: its model from its next start on.
+        # What its definition says while it runs as something else (edited, or something was plugged): its model from its next start on.
         self.edited: Optional[Spec] = None
 
     def join(self, vm: Any, observer: Observer, record: Record) -> None:
@@ -52,6 +52,16 @@ class Guest:
         self.vm, self.observer = vm, observer
         observer.watch(self.name, self.place.heartbeat)
         self._witness = Witness(self, observer, record)
+
+    def becomes(self, now: Spec) -> None:
+        """Take *now* as the model until the guest is off: something was plugged that its definition does not know."""
+        self.edited = self.edited or self.spec
+        self.spec = now
+
+    def take_up(self) -> None:
+        """Let the model of a guest that is off be its definition's: what it ran as is gone."""
+        if self.edited is not None and not self.on:
+            self.spec, self.edited = self.edited, None
 
     @property
     def witness(self) -> Witness:

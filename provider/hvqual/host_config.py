@@ -18,7 +18,7 @@ from avocado.core.exceptions import TestError
 
 from provider.hvqual import flavors
 from provider.hvqual.capability import Capacity
-from provider.hvqual.domain_xml import Disk, Spec
+from provider.hvqual.domain_xml import NO_GROWTH, NO_TUNING, Cell, Disk, Growth, Spec, Tuning
 from provider.hvqual.params import Guests
 
 # Memory is given in whole huge pages of 2 MiB, so that no share depends on how a size is rounded.
@@ -40,6 +40,9 @@ class Shape:
     pins: tuple[int, ...] = ()
     hugepage_kib: int = 0
     flavor: str = ""
+    cells: tuple[Cell, ...] = ()
+    growth: Growth = NO_GROWTH
+    tuning: Tuning = NO_TUNING
 
 
 def shapes(config: str, wanted: Guests, room: Capacity) -> list[Shape]:
@@ -126,6 +129,9 @@ def _spec(shape: Shape, name: str, wanted: Guests) -> Spec:
         iothreads=shape.iothreads,
         pins=shape.pins,
         hugepage_kib=shape.hugepage_kib,
+        cells=shape.cells,
+        growth=shape.growth,
+        tuning=shape.tuning,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from virttest import virsh
 
@@ -27,9 +27,17 @@ SOCKETS = "/run"
 QEMU_LOGS = Path("/var/log/libvirt/qemu")
 
 
+def _as_it_is(shape: Shape) -> Shape:
+    return shape
+
+
 @contextmanager
-def defined(case: Case[Any]) -> Iterator[Stand]:
-    """Hold the case's guests defined (and off) for the length of the block, whatever the block does to them."""
+def defined(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) -> Iterator[Stand]:
+    """
+    Hold the case's guests defined (and off) for the length of the block, whatever the block does to them.
+
+    *otherwise* makes of what the host configuration gives a VM what this case needs of it: room to grow, NUMA nodes, huge pages.
+    """
     wanted = case.wanted
     image = images.load(wanted.image_home, wanted.image)
     accelerator = capability.accelerator_of(wanted.qemu_binary, case.record)
@@ -39,7 +47,7 @@ def defined(case: Case[Any]) -> Iterator[Stand]:
         address = truth.network_address(wanted.network)
         observer = stack.enter_context(Observer(address, wanted.witness_port))
         expect = Expect(truth, case.record, uri, wanted.operation_timeout)
-        found = shapes_of(case)
+        found = [otherwise(shape) for shape in shapes_of(case)]
         stack.enter_context(_reserved(case, found))
         network = [address, truth.gateway(wanted.network)]
         warm = _warm(case, found, [image.digest, accelerator, *network, *_builds(truth, wanted.qemu_binary)])

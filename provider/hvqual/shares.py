@@ -112,15 +112,15 @@ def deviations(values: Sequence[float]) -> list[float]:
     return [(value - mean) / mean for value in values]
 
 
-def ram(pid: int, memory_kib: int) -> Ram | None:
-    """Return what stands behind the guest's memory of *memory_kib*, None when QEMU has no mapping of exactly that size."""
+def ram(pid: int, pieces_kib: Sequence[int]) -> list[Ram] | None:
+    """Return what stands behind the pieces of a guest's memory, None when QEMU has no mapping of exactly that size for each."""
     return guest_memory(
-        (PROC / str(pid) / "smaps").read_text(encoding="utf-8", errors="replace").splitlines(), memory_kib
+        (PROC / str(pid) / "smaps").read_text(encoding="utf-8", errors="replace").splitlines(), pieces_kib
     )
 
 
-def guest_memory(smaps: Iterable[str], memory_kib: int) -> Ram | None:
-    """Return the mapping of exactly *memory_kib* in the lines of an smaps file, None when there is none."""
+def guest_memory(smaps: Iterable[str], pieces_kib: Sequence[int]) -> list[Ram] | None:
+    """Return the mappings of exactly *pieces_kib* in the lines of an smaps file, the most used of each size; None when one is missing."""
     entry: dict[str, int] = {}
     entries = [entry]
     for line in smaps:
@@ -130,11 +130,19 @@ def guest_memory(smaps: Iterable[str], memory_kib: int) -> Ram | None:
             entries.append(entry)
         elif value.endswith(" kB"):
             entry[name] = int(value.split()[0])
-    matching = [entry for entry in entries if entry.get("Size") == memory_kib]
-    if not matching:
-        return None
     held = ("Rss", "Private_Hugetlb", "Shared_Hugetlb")
-    return max((Ram(sum(one.get(key, 0) for key in held), one.get("KernelPageSize", 0)) for one in matching), key=_held)
+    found = []
+    for size in sorted(set(pieces_kib)):
+        matching = [
+            Ram(sum(one.get(key, 0) for key in held), one.get("KernelPageSize", 0))
+            for one in entries
+            if one.get("Size") == size
+        ]
+        wanted = list(pieces_kib).count(size)
+        if len(matching) < wanted:
+            return None
+        found += sorted(matching, key=_held, reverse=True)[:wanted]
+    return found
 
 
 def _held(found: Ram) -> int:

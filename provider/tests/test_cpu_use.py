@@ -64,7 +64,7 @@ class Guest:
 
     def __init__(self, name="hvq-1", vcpus=1, pins=(), memory_kib=262144, online=None):
         self.name = name
-        self.spec = type("Spec", (), {"vcpus": vcpus, "pins": pins, "memory_kib": memory_kib})
+        self.spec = type("Spec", (), {"vcpus": vcpus, "pins": pins, "memory_kib": memory_kib, "pieces_kib": ()})
         self.wanted = type("Wanted", (), {"reserve_cpus": 0, "reserve_memory_mib": 0, "max_memory_mib": 0})
         self.witness = type("Witness", (), {"report": lambda _: {"cpus_online": str(online or vcpus)}})()
 
@@ -103,7 +103,7 @@ def test_a_vcpu_that_does_not_run_is_told():
 @pytest.fixture
 def host(monkeypatch):
     """Stand in for the host: one QEMU for each guest, its threads, their clocks and places."""
-    state = {"cpu": 0, "clock": 0.0, "threads": 2, "ram": Ram(196608, 4)}
+    state = {"cpu": 0, "clock": 0.0, "threads": 2, "ram": [Ram(98304, 4), Ram(98304, 4)]}
     monkeypatch.setattr(host_process, "emulators", lambda name: [type("Emulator", (), {"pid": 7})])
     threads = lambda pid: [Thread(pid, tid, f"CPU {tid}/TCG") for tid in range(state["threads"])]  # noqa: E731
     monkeypatch.setattr(shares, "vcpu_threads", threads)

@@ -15,6 +15,7 @@ import pytest
 from avocado.core.exceptions import TestError, TestFail
 
 from provider.hvqual.domain_xml import Disk, Place, Spec, domain_xml
+from provider.hvqual.guests import Guest
 from provider.hvqual.operations import editing
 from provider.hvqual.record import Record
 
@@ -34,7 +35,7 @@ IMAGE = SimpleNamespace(kernel="/k", initrd="/i", cmdline="console=ttyS0")
 def guest(tmp_path):
     """A guest that is off."""
     place = Place("tcg", "/usr/bin/qemu", "default", str(tmp_path / "console.log"), "/run/hvq.sock", 5610, "token")
-    return SimpleNamespace(name=SPEC.name, spec=SPEC, place=place, on=False, edited=None)
+    return Guest(SPEC, IMAGE, place, wanted=None)
 
 
 class World:

@@ -93,10 +93,12 @@ def test_threads_by_name(monkeypatch, tmp_path):
 def test_memory_behind_a_guest():
     """The mapping of exactly the guest's size, with huge pages counted; a larger one beside it is not the guest's."""
     lines = SMAPS.splitlines()
-    assert shares.guest_memory(lines, 262144) == Ram(200000, 4)
-    assert shares.guest_memory(lines, 131072) == Ram(131072, 2048)
-    assert shares.guest_memory(lines, 262143) is None
-    assert shares.guest_memory([], 262144) is None
+    assert shares.guest_memory(lines, (262144,)) == [Ram(200000, 4)]
+    assert shares.guest_memory(lines, (131072,)) == [Ram(131072, 2048)]
+    assert shares.guest_memory(lines, (131072, 262144)) == [Ram(131072, 2048), Ram(200000, 4)]
+    assert shares.guest_memory(lines, (262143,)) is None
+    assert shares.guest_memory(lines, (131072, 131072)) is None, "two DIMMs of a size are two mappings"
+    assert shares.guest_memory([], (262144,)) is None
 
 
 def test_cpu_lists():

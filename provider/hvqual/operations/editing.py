@@ -138,7 +138,7 @@ def known(fields: Sequence[str]) -> tuple[str, ...]:
 def edited(guest: Guest, expect: Expect, fields: Sequence[str]) -> None:
     """Edit *fields* of the guest's definition: the definition has them at once, what runs has not; the model changes with it."""
     with expect.record.step("edit", guest.name):
-        _takes_effect(guest)
+        guest.take_up()
         before = expect.truth.text(guest.name, inactive=True)
         live = expect.truth.text(guest.name) if guest.on else ""
         domain = ET.fromstring(before)  # noqa: S314 - from libvirtd
@@ -156,13 +156,7 @@ def edited(guest: Guest, expect: Expect, fields: Sequence[str]) -> None:
             new = CHANGES[field].spec(new)
         expect.defined_as(Defined(guest.name, new))
         guest.edited = new
-        _takes_effect(guest)
-
-
-def _takes_effect(guest: Guest) -> None:
-    """Let the model of a guest that is off be what it was edited to: what it runs as is another thing until then."""
-    if guest.edited is not None and not guest.on:
-        guest.spec, guest.edited = guest.edited, None
+        guest.take_up()
 
 
 def broken_edits(guest: Guest, expect: Expect) -> None:

@@ -25,6 +25,7 @@ AGENT_WAIT = 20.0
 def start(guest: Guest, expect: Expect) -> str:
     """Start the guest and wait until its userspace runs; observe domain_running and guest_ready (s). Return its boot_id."""
     record = expect.record
+    guest.take_up()
     with record.step("start", guest.name):
         called = expect.act(virsh.start, guest.name)
         expect.state(guest.name, "running", "booted")

@@ -33,10 +33,6 @@ def _unchanged(model: Model) -> Model:
     return model
 
 
-def _to_off(model: Model) -> Model:
-    return model.to(state=OFF)
-
-
 def _restart(method: str) -> Operation:
     act = functools.partial(restart.restart, method=method)
     return Operation(f"restart_{method}", _running, act, Model.booted)
@@ -46,11 +42,11 @@ LIFECYCLE: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         Operation("start", _off, power.start, Model.booted),
-        Operation("shutdown", _running, power.shutdown, _to_off),
-        Operation("destroy", _running, power.destroy, _to_off),
+        Operation("shutdown", _running, power.shutdown, Model.off),
+        Operation("destroy", _running, power.destroy, Model.off),
         Operation("suspend", _running, pause.suspend, lambda model: model.to(state=PAUSED)),
         Operation("resume", _paused, pause.resume, lambda model: model.to(state=RUNNING)),
-        Operation("destroy_paused", _paused, power.destroy, _to_off),
+        Operation("destroy_paused", _paused, power.destroy, Model.off),
         Operation("save_restore", _running, saving.saved_and_restored, _unchanged),
         Operation("managed_save", _running, saving.managed_save, lambda model: model.to(state=OFF, saved=True)),
         Operation("start_saved", _saved, saving.start_saved, lambda model: model.to(state=RUNNING, saved=False)),

@@ -16,6 +16,10 @@ health          case or null, events: [{kind, message, evidence, wall?}]
 health-state    case or null, state known | unknown, reason
 node-state      case or null, before, after (digests or null), differences
 gate            phase, passed, reason
+gate-override   phase, reason: the operator's, who lets the phase begin although its gate is closed
+alarm           case or null, kind, severity, message, fingerprint, told (by what), problems: a critical finding was told at once
+stop            reason: the phase ends after the case that runs
+evidence        path, size, sha256: what the first size bytes of a file in the campaign's folder are
 parameter       name, value, profile_value, case or null: a parameter that differs from the profile
 reboot-planned  reason: the node will boot anew and is meant to
 problem         message, where: something of ours broke
@@ -59,6 +63,18 @@ FIELDS: dict[str, dict[str, Types]] = {
     "health-state": {"case": _TEXT_OR_NULL, "state": str, "reason": str},
     "node-state": {"case": _TEXT_OR_NULL, "before": _TEXT_OR_NULL, "after": _TEXT_OR_NULL, "differences": list},
     "gate": {"phase": str, "passed": bool, "reason": str},
+    "gate-override": {"phase": str, "reason": str},
+    "alarm": {
+        "case": _TEXT_OR_NULL,
+        "kind": str,
+        "severity": str,
+        "message": str,
+        "fingerprint": str,
+        "told": list,
+        "problems": list,
+    },
+    "stop": {"reason": str},
+    "evidence": {"path": str, "size": int, "sha256": str},
     "parameter": {"name": str, "value": str, "profile_value": str, "case": _TEXT_OR_NULL},
     "reboot-planned": {"reason": str},
     "problem": {"message": str, "where": str},
@@ -71,6 +87,8 @@ CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("phase-begin", "phase"): ("preparation", "hypervisor", "cloud"),
     ("job-begin", "phase"): ("preparation", "hypervisor", "cloud"),
     ("gate", "phase"): ("preparation", "hypervisor", "cloud"),
+    ("gate-override", "phase"): ("preparation", "hypervisor", "cloud"),
+    ("alarm", "severity"): ("critical", "major", "minor"),
 }
 EVENT = {"kind": str, "message": str, "evidence": str}
 # When the node's own log says that it happened, in seconds since the epoch; an event that was only noticed has none.

@@ -20,10 +20,9 @@ from avocado_hvqual.judging import advice
 from avocado_hvqual.judging import cases as judged_cases
 from avocado_hvqual.judging.campaign import campaign_sightings, floor_sightings, missing_rows, missing_sightings
 from avocado_hvqual.judging.cases import Counted, JudgedCase
-from avocado_hvqual.judging.gates import CLOUD, Count, Standing, gate_answers, phase_order
+from avocado_hvqual.judging.gates import CLOUD, Count, Standing, gate_answers, order_broken
 from avocado_hvqual.judging.sighting import Sighting
 from avocado_hvqual.ledger import Ledger
-from avocado_hvqual.model.answer import Answer
 from avocado_hvqual.model.case import RequiredRow
 from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, FindingKind
 from avocado_hvqual.model.plan import PlannedCase
@@ -60,6 +59,8 @@ class _Amount(NamedTuple):
     attempted: int
     basis: Verdict
     gates: tuple[GateAnswer, ...]
+    out_of_order: tuple[str, ...]
+    """Why it is at best QUALIFIED_WITH_WAIVERS: what was begun although its gate was closed."""
 
 
 COMPONENT_PROBE = "component "
@@ -80,7 +81,7 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
         results=tuple(map(_result, it.cases)),
         not_covered=tuple(_not_covered(it.cases, it.missing, policy)),
         gates=amount.gates,
-        reasons=tuple(_reasons(it.findings, amount.required, amount.attempted)),
+        reasons=tuple(_reasons(it.findings, amount)),
         next_steps=advice.next_steps(it.findings, selection=header.selection, lab=header.lab),
         header=header,
         ended_wall=campaign.ended_wall,
@@ -112,12 +113,12 @@ def _amount(campaign: CampaignRecord, it: _Judged) -> _Amount:
     required = sum(count.required for count in counts.values())
     attempted = sum(count.attempted for count in counts.values())
     tried = any(case.tried for case in it.cases if case.planned.phase.value == CLOUD)
-    selection = campaign.header.selection
-    standing = Standing(it.findings, counts[False], counts[True], tried, campaign.gates, selection)
+    standing = Standing(it.findings, counts[False], counts[True], tried, campaign.gates, campaign.header.selection)
     amount = basis(it.findings, required, attempted)
-    if phase_order(standing).answer is not Answer.MET and not selection:
+    out_of_order = order_broken(standing)
+    if out_of_order:
         amount = worst([amount, Verdict.QUALIFIED_WITH_WAIVERS])
-    return _Amount(required, attempted, amount, gate_answers(standing))
+    return _Amount(required, attempted, amount, gate_answers(standing), out_of_order)
 
 
 def _order(finding: Finding) -> tuple[int, int, str, str]:
@@ -247,8 +248,9 @@ def _scale(cases: Sequence[JudgedCase]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _reasons(findings: Sequence[Finding], required: int, attempted: int) -> Iterable[str]:
+def _reasons(findings: Sequence[Finding], amount: _Amount) -> Iterable[str]:
     """Yield why the verdict is no better, the worst first."""
+    required, attempted = amount.required, amount.attempted
     if not required:
         yield "Nothing was required, so nothing is shown."
     elif attempted < required:
@@ -262,6 +264,7 @@ def _reasons(findings: Sequence[Finding], required: int, attempted: int) -> Iter
         )
         if number:
             yield f"{number} {severity} finding{'s are' if number > 1 else ' is'} open."
+    yield from amount.out_of_order
     leaning = [finding for finding in findings if not finding.is_open or finding.is_downgraded]
     if leaning:
         yield f"{len(leaning)} finding{'s lean' if len(leaning) > 1 else ' leans'} on a waiver or a changed severity in the ledger."

@@ -19,7 +19,7 @@ from avocado_hvqual import observations
 from avocado_hvqual.errors import JournalError
 from avocado_hvqual.model.observation import CaseTrace
 from avocado_hvqual.model.plan import Plan
-from avocado_hvqual.model.record import Attempt, CampaignRecord, Gate, Header, HealthEvent, ParameterChange
+from avocado_hvqual.model.record import Attempt, CampaignRecord, Gate, Header, HealthEvent, ParameterChange, Vouched
 
 Line = journal.Line
 
@@ -42,6 +42,8 @@ class _Reader:
         self.problems: list[str] = []
         self.reboots: list[tuple[str, str]] = []
         self.damage: list[str] = []
+        self.vouched: dict[str, Vouched] = {}
+        self.notes: list[str] = []
         self.ended, self.ended_wall = "", 0.0
         self.boot_id, self.reboot_is_planned = "", False
         self.latest = ""
@@ -145,6 +147,23 @@ class _Reader:
     def on_gate(self, line: Line) -> None:
         self.gates.append(Gate(line.data["phase"], line.data["passed"], line.data["reason"]))
 
+    def on_gate_override(self, line: Line) -> None:
+        """Take the operator's word for the latest gate of the phase."""
+        places = [place for place, gate in enumerate(self.gates) if gate.phase == line.data["phase"]]
+        if places:
+            self.gates[places[-1]] = replace(self.gates[places[-1]], override=line.data["reason"])
+        else:
+            self.gates.append(Gate(line.data["phase"], False, "It was never asked.", line.data["reason"]))  # noqa: FBT003
+
+    def on_stop(self, line: Line) -> None:
+        self.notes.append(f"The phase was ended after the case that ran: {line.data['reason']}")
+
+    def on_alarm(self, line: Line) -> None:
+        self.notes.extend(f"A critical finding was not told at once: {one}" for one in line.data["problems"])
+
+    def on_evidence(self, line: Line) -> None:
+        self.vouched[line.data["path"]] = Vouched(line.data["path"], line.data["size"], line.data["sha256"])
+
     def on_parameter(self, line: Line) -> None:
         data = line.data
         self.parameters.append(ParameterChange(data["name"], data["value"], data["profile_value"], data["case"] or ""))
@@ -169,6 +188,10 @@ _HANDLERS: dict[str, Callable[[_Reader, Line], None]] = {
     "health-state": _Reader.on_health_state,
     "node-state": _Reader.on_node_state,
     "gate": _Reader.on_gate,
+    "gate-override": _Reader.on_gate_override,
+    "stop": _Reader.on_stop,
+    "alarm": _Reader.on_alarm,
+    "evidence": _Reader.on_evidence,
     "parameter": _Reader.on_parameter,
     "reboot-planned": _Reader.on_reboot_planned,
     "problem": _Reader.on_problem,
@@ -244,7 +267,8 @@ def load_campaign(folder: Path) -> CampaignRecord:
         ended=reader.ended,
         ended_wall=reader.ended_wall or reader.wall,
         damage=(*reading.damage, *reader.damage),
-        notes=(torn,) if reading.torn else (),
+        notes=(*dict.fromkeys(reader.notes), *((torn,) if reading.torn else ())),
+        vouched=tuple(reader.vouched.values()),
     )
 
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from avocado_hvqual import exit_codes
 from avocado_hvqual.limits import Limit
+from avocado_hvqual.model.answer import Answer
 from avocado_hvqual.model.finding import Severity
 from avocado_hvqual.model.observation import Capability
 from avocado_hvqual.model.record import Gate
@@ -235,3 +237,34 @@ def test_a_component_without_an_attempted_case_is_named():
 def test_the_order_of_attempts_of_other_cases_does_not_matter():
     one, two = attempt(status="FAIL"), attempt(STOP, "ERROR")
     assert judged(record(one, two, cases=[START, STOP])) == judged(record(two, one, cases=[START, STOP]))
+
+
+CLOSED = Gate("cloud", passed=False, reason="a guest panicked", override="the panic is the guest's own")
+
+
+def test_an_overridden_gate_caps_the_verdict_and_is_told():
+    found = judged(record(attempt(), attempt(CLOUD), gates=(CLOSED,)))
+    assert (found.verdict, found.clean) == (Verdict.QUALIFIED_WITH_WAIVERS, True)
+    assert any("the panic is the guest's own" in reason for reason in found.reasons)
+    (order,) = [gate for gate in found.gates if gate.id == "hvqual.gate.phase_order"]
+    assert order.answer is Answer.UNMET
+    assert "the panic is the guest's own" in order.sentence
+
+
+def test_an_override_stays_when_a_later_gate_opens_or_another_phase_was_let_begin():
+    later = (CLOSED, Gate("cloud", passed=True, reason=""))
+    assert judged(record(attempt(), attempt(CLOUD), gates=later)).verdict is Verdict.QUALIFIED_WITH_WAIVERS
+    earlier = (replace(CLOSED, phase="hypervisor"), Gate("cloud", passed=True, reason=""))
+    assert judged(record(attempt(), attempt(CLOUD), gates=earlier)).verdict is Verdict.QUALIFIED_WITH_WAIVERS
+
+
+def test_an_override_makes_nothing_better():
+    broken = record(attempt(status="ERROR"), attempt(CLOUD), gates=(CLOSED,))
+    assert judged(broken).verdict is Verdict.INCOMPLETE
+    lab = replace(record(attempt(), attempt(CLOUD), gates=(CLOSED,)), header=make.header(lab=True))
+    assert (judged(lab).verdict, exit_codes.of(judged(lab))) == (Verdict.LAB_QUALIFIED, 44)
+
+
+def test_a_part_run_asks_no_gate():
+    part = replace(record(attempt(), attempt(CLOUD), gates=(CLOSED,)), header=make.header(selection=True))
+    assert judged(part).basis is Verdict.QUALIFIED

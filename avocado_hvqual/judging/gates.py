@@ -91,9 +91,8 @@ def phase_order(standing: Standing) -> GateAnswer:
     critical = [f for f in standing.findings if f.is_open and f.phase != CLOUD and f.severity is Severity.CRITICAL]
     count = standing.before_cloud
     if last is not None and not last.passed:
-        return GateAnswer(
-            identifier, Answer.UNMET, f"The cloud phase began although its gate was closed: {last.reason}"
-        )
+        said = f"The cloud phase began although its gate was closed: {last.reason}"
+        return GateAnswer(identifier, Answer.UNMET, f"{said} {overridden(last)}".strip())
     if critical or count.attempted < count.required:
         sentence = (
             f"The cloud phase began with {len(critical)} critical findings open and {count.attempted} of {count.required} "
@@ -101,3 +100,19 @@ def phase_order(standing: Standing) -> GateAnswer:
         )
         return GateAnswer(identifier, Answer.UNMET, sentence)
     return GateAnswer(identifier, Answer.MET, "The cloud phase began when everything before it allowed it.")
+
+
+def overridden(gate: Gate) -> str:
+    """Return the sentence on a gate that the operator overrode; empty when nobody did."""
+    return f"The operator overrode the gate to the phase '{gate.phase}': {gate.override}" if gate.override else ""
+
+
+def order_broken(standing: Standing) -> tuple[str, ...]:
+    """Return what says that a phase began although its gate was closed: such a campaign is capped. A part run asks no gate."""
+    if standing.selection:
+        return ()
+    said = [overridden(gate) for gate in standing.phase_gates if gate.override]
+    order = phase_order(standing)
+    if order.answer is not Answer.MET and not any(one in order.sentence for one in said):
+        said.insert(0, order.sentence)
+    return tuple(dict.fromkeys(said))

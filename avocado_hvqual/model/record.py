@@ -69,6 +69,17 @@ class Gate:
     phase: str
     passed: bool
     reason: str
+    override: str = ""
+    """The operator's reason for letting the phase begin although the gate is closed."""
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """A file in the campaign's folder of which the journal says what its first `size` bytes are."""
+
+    path: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -109,3 +120,5 @@ class CampaignRecord:
     """What is worth knowing and no damage: a torn last line."""
     known: frozenset[str] = frozenset()
     """The cases during which the node's health was watched and is known."""
+    vouched: tuple[Vouched, ...] = ()
+    """The latest word on each file that the journal vouches for."""

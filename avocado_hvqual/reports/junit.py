@@ -28,7 +28,9 @@ def render(qualification: Qualification) -> str:
         _count(suite)
     suite = ET.SubElement(root, "testsuite", name=CAMPAIGN)
     verdict = ET.SubElement(suite, "testcase", name="verdict", classname="hvqual")
-    ET.SubElement(verdict, "system-out").text = f"{qualification.verdict.value} ({qualification.basis.value})"
+    told = [f"{gate.id} {gate.answer.value}: {safe(gate.sentence)}" for gate in qualification.gates]
+    said = [f"{qualification.verdict.value} ({qualification.basis.value})", *told]
+    ET.SubElement(verdict, "system-out").text = "\n".join(said)
     for case, findings in by_case.items():
         element = ET.SubElement(suite, "testcase", name=safe(case or CAMPAIGN), classname="hvqual", time="0.000")
         _tell(element, findings)

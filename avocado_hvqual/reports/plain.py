@@ -46,6 +46,7 @@ def _raw(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
     yield from _about(qualification)
     yield from _list("Why", qualification.reasons)
     yield from _findings(qualification, explain=explain)
+    yield from _criteria(qualification)
     yield from _list("What next", qualification.next_steps)
     gaps = tuple(f"{gap.what}: {gap.reason if explain else _short(gap.reason)}" for gap in qualification.not_covered)
     yield from _list("Not covered", gaps, None if explain else SHOWN)
@@ -115,6 +116,15 @@ def _finding(finding: Finding, others: int, *, explain: bool) -> Iterator[Line]:
             yield Line(f"      evidence: {path}")
 
 
+def _criteria(qualification: Qualification) -> Iterator[Line]:
+    """Yield the answer of each exit criterion of the requirement, and why."""
+    yield Line("")
+    yield Line("Exit criteria:")
+    for gate in qualification.gates:
+        answer = words.ANSWERS[gate.answer]
+        yield Line(f"  [{answer.symbol}] {gate.id}: {gate.sentence}", answer.tone)
+
+
 def _short(text: str) -> str:
     return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
 
@@ -154,9 +164,6 @@ def _explained(qualification: Qualification) -> Iterator[Line]:
             answer = words.ANSWERS[judgement.answer]
             yield Line(f"      [{answer.symbol}] {judgement.sentence}", answer.tone)
     yield from _spent(qualification)
-    for gate in qualification.gates:
-        answer = words.ANSWERS[gate.answer]
-        yield Line(f"  [{answer.symbol}] {gate.id}: {gate.sentence}", answer.tone)
     for name, value, use_cases in scales_of(qualification.scale):
         yield Line(f"  scale: {name} {value} ({', '.join(use_cases)})")
     yield Line(

@@ -23,6 +23,21 @@ from avocado_hvqual.reports.expected import EXPECTED
 from tests import strategies as make
 from tests.reports.runs import HOSTILE, RUNS
 
+GATES = {
+    f"hvqual.gate.{name}"
+    for name in (
+        "attempted_hv",
+        "no_critical_major",
+        "minor_target",
+        "attempted_cloud",
+        "cloud_none_pending",
+        "phase_order",
+        "severity",
+        "bug_report",
+    )
+}
+"""The exit criteria that the judge answers, no more and no less."""
+
 EACH = pytest.mark.parametrize("run", RUNS)
 
 
@@ -219,3 +234,16 @@ def test_half_a_report_is_never_seen(tmp_path):
 
 def test_hostile_is_hostile():
     assert "<script>" in HOSTILE
+
+
+@EACH
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_exit_criterion_is_told_with_its_answer_and_why(run, name):
+    found = RUNS[run]()
+    assert len({gate.id for gate in found.gates}) == len(GATES)
+    assert {gate.id for gate in found.gates} == GATES
+    text = REPORTS[name](found)
+    said = "".join(Page(text).said) if name.endswith("html") else text.replace("&quot;", '"')
+    for gate in found.gates:
+        assert gate.id in said
+        assert gate.sentence[:30] in said.replace('\\"', '"')

@@ -36,6 +36,8 @@ class Cell:
 
     cpus: tuple[int, ...]
     memory_kib: int
+    distances: tuple[int, ...] = ()
+    """How far each node is from this one (10: itself); empty: not said."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +221,16 @@ def _cells(spec: Spec) -> str:
     if not cells and spec.growth.slots:
         cells = (Cell(tuple(range(spec.most_vcpus)), spec.boot_kib),)
     each = "".join(
-        f"<cell id='{number}'{_of(cell.cpus)} memory='{cell.memory_kib}' unit='KiB'/>"
+        f"<cell id='{number}'{_of(cell.cpus)} memory='{cell.memory_kib}' unit='KiB'>{_distances(cell)}</cell>"
         for number, cell in enumerate(cells)
     )
     return f"<numa>{each}</numa>" if each else ""
+
+
+def _distances(cell: Cell) -> str:
+    """Return how far the other NUMA nodes are, when that is said."""
+    each = "".join(f"<sibling id='{number}' value='{far}'/>" for number, far in enumerate(cell.distances))
+    return f"<distances>{each}</distances>" if each else ""
 
 
 def _of(cpus: tuple[int, ...]) -> str:

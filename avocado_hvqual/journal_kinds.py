@@ -22,6 +22,8 @@ stop            reason: the phase ends after the case that runs
 evidence        path, size, sha256: what the first size bytes of a file in the campaign's folder are
 parameter       name, value, profile_value, case or null: a parameter that differs from the profile
 reboot-planned  reason: the node will boot anew and is meant to
+continued       verb resume | rerun, command, cases: the campaign goes on in another process, with these cases to run
+build           versions: the builds under test from here on
 problem         message, where: something of ours broke
 campaign-end    status finished | interrupted | stopped
 ==============  =====================================================================================================
@@ -77,6 +79,8 @@ FIELDS: dict[str, dict[str, Types]] = {
     "evidence": {"path": str, "size": int, "sha256": str},
     "parameter": {"name": str, "value": str, "profile_value": str, "case": _TEXT_OR_NULL},
     "reboot-planned": {"reason": str},
+    "continued": {"verb": str, "command": str, "cases": list},
+    "build": {"versions": dict},
     "problem": {"message": str, "where": str},
     "campaign-end": {"status": str},
 }
@@ -86,6 +90,7 @@ CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("campaign-end", "status"): ("finished", "interrupted", "stopped"),
     ("phase-begin", "phase"): ("preparation", "hypervisor", "cloud"),
     ("job-begin", "phase"): ("preparation", "hypervisor", "cloud"),
+    ("continued", "verb"): ("resume", "rerun"),
     ("gate", "phase"): ("preparation", "hypervisor", "cloud"),
     ("gate-override", "phase"): ("preparation", "hypervisor", "cloud"),
     ("alarm", "severity"): ("critical", "major", "minor"),

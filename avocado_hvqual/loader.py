@@ -8,18 +8,27 @@ the judge tells. JournalError only when the folder holds no journal whose first 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from avocado_hvqual import journal_reading as journal
-from avocado_hvqual import observations
+from avocado_hvqual import tries
 from avocado_hvqual.errors import JournalError
-from avocado_hvqual.model.observation import CaseTrace
 from avocado_hvqual.model.plan import Plan
-from avocado_hvqual.model.record import Attempt, CampaignRecord, Gate, Header, HealthEvent, ParameterChange, Vouched
+from avocado_hvqual.model.record import (
+    Attempt,
+    CampaignRecord,
+    Continued,
+    Gate,
+    Header,
+    HealthEvent,
+    ParameterChange,
+    Reboot,
+    Vouched,
+)
+from avocado_hvqual.tries import Job
 
 Line = journal.Line
 
@@ -32,15 +41,19 @@ class _Reader:
         self.plan: Optional[Plan] = None
         self.attempts: list[Attempt] = []
         self.running: dict[str, tuple[int, str, float]] = {}
-        self.jobs: list[str] = []
+        self.jobs: list[Job] = []
+        self.builds: list[dict[str, str]] = []
+        self.continued: list[Continued] = []
+        self.fresh: list[Attempt] = []
+        self.starts = [0]
         self.health: list[HealthEvent] = []
         self.doubts: list[tuple[str, str]] = []
-        self.known: dict[str, int] = {}
+        self.watched: set[tuple[str, int]] = set()
         self.leftovers: list[tuple[str, str]] = []
         self.gates: list[Gate] = []
         self.parameters: list[ParameterChange] = []
         self.problems: list[str] = []
-        self.reboots: list[tuple[str, str]] = []
+        self.reboots: list[Reboot] = []
         self.damage: list[str] = []
         self.vouched: dict[str, Vouched] = {}
         self.notes: list[str] = []
@@ -69,7 +82,9 @@ class _Reader:
                 if self.latest
                 else "before the first case"
             )
-            self.reboots.append((during, f"The node booted anew {where}, and nobody had announced it."))
+            self.reboots.append(
+                Reboot(during, f"The node booted anew {where}, and nobody had announced it.", self.build)
+            )
         if line.boot_id != self.boot_id:
             self.reboot_is_planned = False
         self.boot_id, self.wall = line.boot_id, line.wall
@@ -93,7 +108,7 @@ class _Reader:
 
     def on_job(self, line: Line) -> None:
         self.ended = ""
-        self.jobs.append(str(line.data["job_dir"]))
+        self.jobs.append(Job(str(line.data["job_dir"]), self.build, len(self.continued)))
 
     def on_case_begin(self, line: Line) -> None:
         case = str(line.data["case"])
@@ -105,13 +120,18 @@ class _Reader:
         """Note the try of a case that began and of which no end was told."""
         if case in self.running:
             number, logdir, began = self.running.pop(case)
-            self.attempts.append(Attempt(case, None, number, logdir=logdir, began=began))
+            self.tried(Attempt(case, None, number, logdir=logdir, began=began, build=self.build))
+
+    def tried(self, attempt: Attempt) -> None:
+        """Take a try; whether the node was watched to its end is told by a later line."""
+        self.attempts.append(attempt)
+        self.fresh.append(attempt)
 
     def on_case_end(self, line: Line) -> None:
         data, case = line.data, str(line.data["case"])
         self.ended, self.latest = "", case
         _number, logdir, began = self.running.pop(case, (0, "", 0.0))
-        self.attempts.append(
+        self.tried(
             Attempt(
                 case,
                 data["status"],
@@ -121,6 +141,7 @@ class _Reader:
                 data["logdir"] or logdir,
                 float(data["time"]),
                 began=began,
+                build=self.build,
             )
         )
 
@@ -128,12 +149,16 @@ class _Reader:
         case = line.data["case"] or ""
         for event in line.data["events"]:
             wall, told = event.get("wall", line.wall), "wall" not in event
-            self.health.append(HealthEvent(event["kind"], event["message"], event["evidence"], case, wall, told))
+            self.health.append(
+                HealthEvent(event["kind"], event["message"], event["evidence"], case, wall, told, self.build)
+            )
 
     def on_health_state(self, line: Line) -> None:
         case = line.data["case"] or ""
         if line.data["state"] == "known":
-            self.known[case] = line.number
+            seen = [attempt for attempt in self.fresh if case in {"", attempt.case}]
+            self.watched |= {(attempt.case, attempt.line) for attempt in seen}
+            self.fresh = [attempt for attempt in self.fresh if attempt not in seen]
         else:
             self.doubts.append((case, line.data["reason"] or "No reason was given."))
 
@@ -171,6 +196,26 @@ class _Reader:
     def on_reboot_planned(self, _line: Line) -> None:
         self.reboot_is_planned = True
 
+    def on_continued(self, line: Line) -> None:
+        """
+        Take the beginning of another process.
+
+        What ran in the one before has ended, and of what nobody watched there the new one knows nothing.
+        """
+        for case in list(self.running):
+            self.never_ended(case)
+        self.fresh, self.ended, self.reboot_is_planned = [], "", False
+        self.starts.append(len(self.attempts))
+        self.continued.append(Continued(line.data["verb"], line.data["command"], line.wall))
+
+    def on_build(self, line: Line) -> None:
+        self.builds.append(_versions(line.data))
+
+    @property
+    def build(self) -> int:
+        """The place of the build under test among all of them; the header tells the first one."""
+        return max(0, len(self.builds) - 1)
+
     def on_problem(self, line: Line) -> None:
         self.problems.append(f"{line.data['where']}: {line.data['message']}")
 
@@ -194,52 +239,23 @@ _HANDLERS: dict[str, Callable[[_Reader, Line], None]] = {
     "evidence": _Reader.on_evidence,
     "parameter": _Reader.on_parameter,
     "reboot-planned": _Reader.on_reboot_planned,
+    "continued": _Reader.on_continued,
+    "build": _Reader.on_build,
+    "campaign": _Reader.on_build,
     "problem": _Reader.on_problem,
     "campaign-end": _Reader.on_end,
 }
 
 
 def _header(line: Line) -> Header:
-    data = line.data
-    versions = {str(name): str(value) for name, value in data["versions"].items()}
+    data, versions = line.data, _versions(line.data)
     return Header(
         data["id"], data["profile"], data["selection"], data["lab"], data["node"], data["command"], versions, line.wall
     )
 
 
-def _traced(folder: Path, attempt: Attempt) -> Attempt:
-    """Return the attempt with what its test wrote, if it wrote anything."""
-    if not attempt.logdir or not (folder / attempt.logdir / observations.FILE).exists():
-        return attempt
-    trace, damage = _trace(folder, attempt.logdir)
-    if trace is not None and trace.case != attempt.case:
-        damage = f"{attempt.logdir}/{observations.FILE}:1: belongs to the case '{trace.case}', not to '{attempt.case}'."
-        trace = None
-    return replace(attempt, trace=trace, damage=damage)
-
-
-def _trace(folder: Path, logdir: str) -> tuple[Optional[CaseTrace], str]:
-    path = folder / logdir / observations.FILE
-    try:
-        return observations.read(path, logdir), ""
-    except JournalError as error:
-        return None, str(error).replace(str(path), f"{logdir}/{observations.FILE}")
-
-
-def _unheard(reader: _Reader) -> Iterator[Attempt]:
-    """Yield the attempts of which only the test itself wrote: avocado's start event is no barrier, a kill may come before it."""
-    heard = {os.path.normpath(reader.folder / attempt.logdir) for attempt in reader.attempts if attempt.logdir}
-    heard |= {os.path.normpath(reader.folder / logdir) for _number, logdir, _began in reader.running.values() if logdir}
-    found: set[Path] = set()
-    for job in reader.jobs or ["."]:
-        found |= set((reader.folder / job / "test-results").glob(f"*/{observations.FILE}"))
-    for path in sorted(found):
-        if os.path.normpath(path.parent) in heard:
-            continue
-        logdir = os.path.relpath(path.parent, reader.folder)
-        trace, damage = _trace(reader.folder, logdir)
-        if trace is not None or damage:
-            yield Attempt(trace.case if trace else "", None, 0, logdir=logdir, trace=trace, damage=damage)
+def _versions(data: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in data["versions"].items()}
 
 
 def load_campaign(folder: Path) -> CampaignRecord:
@@ -255,7 +271,7 @@ def load_campaign(folder: Path) -> CampaignRecord:
         header=_header(reading.lines[0]),
         planned=reader.plan.cases if reader.plan else (),
         required=reader.plan.required if reader.plan else (),
-        attempts=(*(_traced(folder, attempt) for attempt in reader.attempts), *_unheard(reader)),
+        attempts=tries.in_order(folder, reader.attempts, reader.starts, reader.jobs),
         health=tuple(reader.health),
         doubts=tuple(reader.doubts),
         known=_known(reader),
@@ -269,14 +285,15 @@ def load_campaign(folder: Path) -> CampaignRecord:
         damage=(*reading.damage, *reader.damage),
         notes=(*dict.fromkeys(reader.notes), *((torn,) if reading.torn else ())),
         vouched=tuple(reader.vouched.values()),
+        builds=tuple(reader.builds),
+        continued=tuple(reader.continued),
     )
 
 
 def _known(reader: _Reader) -> frozenset[str]:
-    """Return the cases whose every attempt somebody watched: told for the case itself, or for everything up to a later line."""
+    """Return the cases whose last try somebody watched to its end: told for the case itself, or for everything up to a later line."""
     last = {attempt.case: attempt.line for attempt in reader.attempts}
-    everything = reader.known.get("", 0)
-    return frozenset(case for case, number in last.items() if case in reader.known or number < everything)
+    return frozenset(case for case, number in last.items() if (case, number) in reader.watched)
 
 
 __all__ = ["load_campaign"]

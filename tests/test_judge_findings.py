@@ -5,7 +5,7 @@ import pytest
 
 from avocado_hvqual.model.finding import NOT_ATTEMPTED, FindingKind, Severity
 from avocado_hvqual.model.observation import Problem
-from avocado_hvqual.model.record import HealthEvent
+from avocado_hvqual.model.record import HealthEvent, Reboot
 from avocado_hvqual.model.verdict import Verdict
 from tests.strategies import CLOUD, START, attempt, judged, record, trace
 
@@ -123,8 +123,8 @@ def test_unknown_health_is_never_clean(changes):
 
 
 def test_an_unannounced_reboot_is_told_once():
-    twice = record(reboots=((START, "booted anew"),), health=(HealthEvent("host-reboot", "boot id", "", START),))
-    assert kinds(judged(record(reboots=((START, "booted anew"),)))) == ["host-reboot"]
+    twice = record(reboots=(Reboot(START, "booted anew"),), health=(HealthEvent("host-reboot", "boot id", "", START),))
+    assert kinds(judged(record(reboots=(Reboot(START, "booted anew"),)))) == ["host-reboot"]
     assert kinds(judged(twice)) == ["host-reboot"]
 
 

@@ -76,10 +76,10 @@ def _health(record: CampaignRecord) -> Iterator[Sighting]:
     for event in record.health:
         told.add((event.kind, event.case))
         evidence = (event.evidence,) if event.evidence else (JOURNAL,)
-        yield Sighting(FindingKind(event.kind), event.case, event.message, evidence)
-    for case, sentence in record.reboots:
-        if not told & {("host-reboot", case), ("host-reboot", "")}:
-            yield Sighting(FindingKind.HOST_REBOOT, case, sentence, (JOURNAL,))
+        yield Sighting(FindingKind(event.kind), event.case, event.message, evidence, build=event.build)
+    for reboot in record.reboots:
+        if not told & {("host-reboot", reboot.case), ("host-reboot", "")}:
+            yield Sighting(FindingKind.HOST_REBOOT, reboot.case, reboot.sentence, (JOURNAL,), build=reboot.build)
 
 
 def _strangers(record: CampaignRecord) -> Iterator[Sighting]:

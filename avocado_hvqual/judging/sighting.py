@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from avocado_hvqual.model.finding import FindingKind
 from avocado_hvqual.model.observation import CaseTrace
@@ -19,6 +19,8 @@ class Sighting(NamedTuple):
     message: str
     evidence: tuple[str, ...] = ()
     observation: str = ""
+    build: Optional[int] = None
+    """On which of the campaign's builds the node itself was seen to be in trouble; None for what another build does not mend."""
 
 
 def evidence_of(attempt: Attempt) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ class Attempt:
     """Why the test's own file cannot be believed."""
     began: float = 0.0
     """Seconds since the epoch, as the journal has it; 0 when it does not tell."""
+    build: int = 0
+    """On which of the campaign's builds: the place in `CampaignRecord.builds`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,28 @@ class HealthEvent:
     """Seconds since the epoch."""
     told: bool = True
     """Whether `wall` is only when it was written down, which is after it happened; False: the node's own log gives the time."""
+    build: int = 0
+    """On which of the campaign's builds."""
+
+
+@dataclass(frozen=True)
+class Reboot:
+    """The node booted anew and nobody had announced it; `case` is empty between cases."""
+
+    case: str
+    sentence: str
+    build: int = 0
+    """On which of the campaign's builds."""
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The campaign went on in another process: resumed after a break, or run again after a fix."""
+
+    verb: str
+    command: str
+    wall: float
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +133,7 @@ class CampaignRecord:
     parameters: tuple[ParameterChange, ...] = ()
     problems: tuple[str, ...] = ()
     """What broke in the harness itself."""
-    reboots: tuple[tuple[str, str], ...] = ()
-    """(case or empty, sentence): the node booted anew and nobody had announced it."""
+    reboots: tuple[Reboot, ...] = ()
     ended: str = ""
     """Status of the campaign's last end, empty when it has none after its last case."""
     ended_wall: float = 0.0
@@ -122,3 +145,6 @@ class CampaignRecord:
     """The cases during which the node's health was watched and is known."""
     vouched: tuple[Vouched, ...] = ()
     """The latest word on each file that the journal vouches for."""
+    builds: tuple[dict[str, str], ...] = ()
+    """The versions of each build that the campaign ran on, in order; empty means the header's alone."""
+    continued: tuple[Continued, ...] = ()

@@ -50,6 +50,8 @@ EXAMPLES = {
     "evidence": {"path": "kernel.log", "size": 7, "sha256": "0" * 64},
     "parameter": {"name": "hv_x", "value": "1", "profile_value": "2", "case": None},
     "reboot-planned": {"reason": "new kernel"},
+    "continued": {"verb": "resume", "command": "avocado hvqual resume", "cases": ["a:b:none"]},
+    "build": {"versions": {"qemu": "7.2"}},
     "problem": {"message": "disk full", "where": "hook"},
     "campaign-end": {"status": "finished"},
 }

@@ -19,6 +19,9 @@ from avocado_hvqual.model.plan import PlannedCase
 from avocado_hvqual.model.record import Attempt, CampaignRecord
 from avocado_hvqual.policy_model import Policy
 
+Fault = tuple[FindingKind, str, str]
+"""Kind, observation and normalised message: what the fingerprint is made of."""
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -27,6 +30,10 @@ class Counted:
     sighting: Sighting
     seen: int
     attempts: int
+    builds: frozenset[int] = frozenset()
+    """On which of the campaign's builds it was seen."""
+    fixed: str = ""
+    """How another build mended it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,14 @@ class JudgedCase:
     excused: str = ""
     """Why it is not required on this class of node."""
     notes: tuple[str, ...] = ()
+    home: int = 0
+    """The build of its last whole try."""
+    passed: bool = False
+    """Whether it passed on that build each time, and the campaign ran on several."""
+    fixed: bool = False
+    """Whether that makes good all that failed on earlier ones."""
+    stale: str = ""
+    """Why its result says nothing of the last build."""
 
     @property
     def attempted(self) -> bool:
@@ -53,7 +68,7 @@ class JudgedCase:
             return "not required"
         if not self.attempted:
             return "not attempted"
-        return "failed" if any(tried.failed for tried in self.tried) else "passed"
+        return "failed" if any(tried.failed for tried in self.tried) and not self.fixed else "passed"
 
 
 def judge_cases(record: CampaignRecord, rows: Sequence[RequiredRow], policy: Policy) -> tuple[JudgedCase, ...]:
@@ -113,13 +128,16 @@ def _counted(case: PlannedCase, tried: Sequence[Tried]) -> tuple[tuple[Counted, 
                 )
             else:
                 sightings.append((place, sighting))
-    groups: Counter[tuple[FindingKind, str]] = Counter()
-    firsts: dict[tuple[FindingKind, str], Sighting] = {}
-    in_try: set[tuple[int, FindingKind, str]] = set()
+    groups: Counter[Fault] = Counter()
+    firsts: dict[Fault, Sighting] = {}
+    on: dict[Fault, set[int]] = {}
+    in_try: set[tuple[int, Fault]] = set()
     for place, sighting in sightings:
-        key = (sighting.kind, normalise(sighting.message))
+        key = (sighting.kind, sighting.observation, normalise(sighting.message))
         firsts.setdefault(key, sighting)
-        if (place, *key) not in in_try:
-            in_try.add((place, *key))
+        on.setdefault(key, set()).add(tried[place].attempt.build)
+        if (place, key) not in in_try:
+            in_try.add((place, key))
             groups[key] += 1
-    return tuple(Counted(first, groups[key], len(tried)) for key, first in firsts.items()), tuple(notes)
+    counted = (Counted(first, groups[key], len(tried), frozenset(on[key])) for key, first in firsts.items())
+    return tuple(counted), tuple(notes)

@@ -9,6 +9,7 @@ The words of a qualification as frozen values: cases, observations, findings, ve
 ``record``          ``Attempt``, ``CampaignRecord``: what one campaign left behind, the judge's only input from the node
 ``answer``          ``Answer`` met / unmet / unknown, ``Judgement``
 ``finding``         ``FindingKind``, ``Severity``, ``Finding``, ``Waiver``
+``fingerprint``     ``normalise`` and ``fingerprint``: what two sights of one fault have in common
 ``verdict``         ``Verdict`` and ``fold``, the one way to it
 ``qualification``   ``Qualification``: everything that a report may say
 ==================  ==================================================================================================

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import enum
-import hashlib
-import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional
+
+from avocado_hvqual.model import fingerprint as fingerprints
+from avocado_hvqual.model.fingerprint import normalise
+
+__all__ = ["NOT_ATTEMPTED", "UNWAIVABLE", "Finding", "FindingKind", "Severity", "Waiver", "normalise"]
 
 
 class FindingKind(enum.Enum):
@@ -44,6 +48,7 @@ class FindingKind(enum.Enum):
     HEALTH_UNKNOWN = "health-unknown"
     WEAK_LIMIT = "weak-limit"
     SMALL_SCALE = "small-scale"
+    STALE_RESULT = "stale-result"
     TAMPERED_JOURNAL = "tampered-journal"
 
     @classmethod
@@ -79,6 +84,7 @@ NOT_ATTEMPTED = frozenset(
         FindingKind.HEALTH_UNKNOWN,
         FindingKind.WEAK_LIMIT,
         FindingKind.SMALL_SCALE,
+        FindingKind.STALE_RESULT,
         FindingKind.TAMPERED_JOURNAL,
     }
 )
@@ -108,32 +114,6 @@ class Waiver:
     expires: str
 
 
-# The order matters: what is most particular goes first.
-_VOLATILE = (
-    (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE), "<uuid>"),
-    (re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", re.IGNORECASE), "<mac>"),
-    (re.compile(r"\bhvq-[\w.-]+"), "<vm>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "<address>"),
-    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<hex>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE), "<hex>"),
-    (re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"), "<n>"),
-    (re.compile(r"\s+"), " "),
-)
-
-
-def normalise(message: str) -> str:
-    """
-    Return *message* without what differs between two sights of one fault: numbers, ids, addresses, times, VM names.
-
-    >>> normalise("vCPU 3 of 'hvq-1f-2' stuck for 22.5s at 0xffff8800")
-    "vCPU <n> of '<vm>' stuck for <n>s at <hex>"
-    """
-    for pattern, placeholder in _VOLATILE:
-        message = pattern.sub(placeholder, message)
-    return message.strip()
-
-
 @dataclass(frozen=True)
 class Finding:
     """One thing that is not as it should be. `case` is a case key, or empty when it befell the campaign."""
@@ -161,18 +141,20 @@ class Finding:
     fix_target: str = ""
     override_reason: str = ""
     waiver: Optional[Waiver] = None
+    fixed: str = ""
+    """How another build of kernel, QEMU or libvirt mended it; empty when none did."""
     notes: tuple[str, ...] = ()
     """What the ledger could not do for it: an expired waiver, a waiver that this kind does not take."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """The same for the same fault over cases, runs and nodes: 12 hexadecimal digits."""
-        return hashlib.sha256(f"{self.kind.value}\n{normalise(self.message)}".encode(errors="replace")).hexdigest()[:12]
+        """The same for the same fault over cases, runs and nodes: ``hv1-`` and 12 hexadecimal digits."""
+        return fingerprints.fingerprint(self.kind.value, self.observation, self.message)
 
     @property
     def is_open(self) -> bool:
-        """Whether it still counts: nothing that is not waived is closed."""
-        return self.waiver is None
+        """Whether it still counts: nothing is closed but what is waived, or mended by another build."""
+        return self.waiver is None and not self.fixed
 
     @property
     def is_downgraded(self) -> bool:

@@ -76,7 +76,7 @@ def _environment() -> jinja2.Environment:
         seconds=scale.seconds,
         start=tree.start_of,
     )
-    environment.globals.update(words=words, counted=words.counted, EVIDENCE=EVIDENCE, LONGEST=LONGEST)
+    environment.globals.update(words=words, counted=words.counted, also=plain.also, EVIDENCE=EVIDENCE, LONGEST=LONGEST)
     return environment
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from avocado_hvqual.model.finding import Finding
@@ -93,8 +93,10 @@ def _findings(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
         yield Line("")
         yield Line("Findings:")
     placed = layers.placements(qualification)
+    alike = {name: Alike.of(found) for name, found in faults(qualification).items()} if explain else {}
     for found in list(groups.values())[: None if explain else SHOWN]:
-        yield from _finding(found[0], len(found) - 1, explain=explain)
+        elsewhere = (alike[found[0].fingerprint] if explain else Alike.of(found)).besides(found[0])
+        yield from _finding(found[0], elsewhere, explain=explain)
         layer = layers.of_finding(found[0], placed)
         if layer:
             yield Line(f"      layer: {layer}")
@@ -102,16 +104,48 @@ def _findings(qualification: Qualification, *, explain: bool) -> Iterator[Line]:
         yield Line(f"  ... and {len(groups) - SHOWN} more; see report.html")
 
 
-def _finding(finding: Finding, others: int, *, explain: bool) -> Iterator[Line]:
+def faults(qualification: Qualification) -> dict[str, list[Finding]]:
+    """Return the findings by their fingerprints, each group and the groups in the order of the verdict."""
+    found: dict[str, list[Finding]] = {}
+    for finding in qualification.findings:
+        found.setdefault(finding.fingerprint, []).append(finding)
+    return found
+
+
+class Alike(NamedTuple):
+    """Where one fault was seen: how often, and in which cases."""
+
+    number: int
+    cases: frozenset[str]
+
+    @classmethod
+    def of(cls, found: Collection[Finding]) -> Alike:
+        """Return where these findings are."""
+        return cls(len(found), frozenset(finding.case for finding in found if finding.case))
+
+    def besides(self, finding: Finding) -> str:
+        """Return in how many more cases than in that of *finding*, or how often more when in no other; empty when nowhere."""
+        cases = len(self.cases) - (finding.case in self.cases)
+        if cases:
+            return f"also in {words.counted(cases, 'case')}"
+        return f"and {words.counted(self.number - 1, 'other')} alike" if self.number > 1 else ""
+
+
+def also(found: Sequence[Finding]) -> str:
+    """Return where the same fault as the first finding's was seen, too."""
+    return Alike.of(found).besides(found[0])
+
+
+def _finding(finding: Finding, elsewhere: str, *, explain: bool) -> Iterator[Line]:
     word = words.SEVERITIES[finding.severity]
-    where = finding.case or "campaign"
-    also = f", and {words.counted(others, 'other')} alike" if others else ""
-    yield Line(f"  [{word.symbol}] {word.word} {finding.kind.value}{state_of(finding)}: {where}{also}", word.tone)
+    where = ", ".join(filter(None, (finding.case or "campaign", elsewhere)))
+    yield Line(f"  [{word.symbol}] {word.word} {finding.kind.value}{state_of(finding)}: {where}", word.tone)
     yield Line(f"      {finding.message}")
     for note in notes_of(finding):
         yield Line(f"      {note}")
+    rule = f"rule '{finding.rule}', " if explain else ""
+    yield Line(f"      {rule}fingerprint {finding.fingerprint}")
     if explain:
-        yield Line(f"      rule '{finding.rule}', fingerprint {finding.fingerprint}")
         for path in finding.evidence:
             yield Line(f"      evidence: {path}")
 
@@ -136,7 +170,9 @@ def state_of(finding: Finding) -> str:
         said.append(f"in {finding.seen} of {finding.attempts} tries")
     if finding.original is not None:
         said.append(f"was {finding.original.value} by the table")
-    if not finding.is_open:
+    if finding.fixed:
+        said.append("fixed by another build")
+    elif not finding.is_open:
         said.append("waived")
     return f" ({', '.join(said)})" if said else ""
 
@@ -150,6 +186,8 @@ def notes_of(finding: Finding) -> Iterator[str]:
         yield f"Severity changed in the ledger: {finding.override_reason}"
     if finding.waiver is not None:
         yield f"Waived by {finding.waiver.owner} until {finding.waiver.expires}: {finding.waiver.reason}"
+    if finding.fixed:
+        yield finding.fixed
     yield from finding.notes
 
 

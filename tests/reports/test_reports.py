@@ -16,6 +16,7 @@ from avocado_hvqual.judging.advice import ADVICE
 from avocado_hvqual.loader import load_campaign
 from avocado_hvqual.model.answer import Answer
 from avocado_hvqual.model.finding import FindingKind, Severity
+from avocado_hvqual.model.observation import Problem
 from avocado_hvqual.model.verdict import Verdict
 from avocado_hvqual.reports import REPORTS, plain, verdict_json, words, write
 from avocado_hvqual.reports import html as page
@@ -202,11 +203,35 @@ def test_the_links_of_a_campaign_resolve(tmp_path):
     assert [link for link in links if not (folder / unquote(link)).exists()] == []
 
 
+def test_the_same_fault_in_several_cases_says_so_where_it_is_listed():
+    problem = Problem("guest-freeze", "The guest hvq-7 stood still for 4.5 s.")
+    tries = [
+        make.attempt(
+            key, "FAIL", fail_reason=problem.message, trace=make.trace(key, status="fail", problems=(problem,))
+        )
+        for key in (make.START, make.STOP)
+    ]
+    found = make.judged(make.record(*tries))
+    (name,) = {one.fingerprint for one in found.findings if one.kind is FindingKind.GUEST_FREEZE}
+    short = [line.text for line in plain.lines(found)]
+    at = next(number for number, text in enumerate(short) if text.endswith(f"{make.STOP}, also in 1 case"))
+    assert f"      fingerprint {name}" in short[at : at + 4]
+    assert plain.render(found).count(", also in 1 case\n") == 2
+    assert "also in 1 case</summary>" in REPORTS["report.html"](found)
+    document = verdict_json.document(found)
+    assert [one["case"] for one in document["findings"] if one["fingerprint"] == name] == [make.STOP, make.START]
+
+
+def test_a_fault_that_befell_the_campaign_twice_names_no_case():
+    found = make.judged(make.record(problems=("harness: disk 1", "harness: disk 2")))
+    assert [text for text in (line.text for line in plain.lines(found)) if text.endswith("campaign, and 1 other alike")]
+
+
 def test_long_lists_are_cut_on_the_terminal_and_whole_in_the_report():
     keys = [f"libvirt:hvqual.cpu.case{number}:none" for number in range(30)]
     found = make.judged(make.record(cases=keys, attempts=()))
     short = "\n".join(line.text for line in plain.lines(found))
-    assert "libvirt:hvqual.cpu.case0:none, and 29 others alike" in short
+    assert "libvirt:hvqual.cpu.case0:none, also in 29 cases" in short
     assert "... and 12 more" in short, "the components count as well"
     assert all(key in plain.render(found) for key in keys)
 

@@ -62,6 +62,8 @@ class Operation:
 
 
 Table = Mapping[str, Operation]
+Held = Callable[["Guest", "Expect"], Any]
+"""What a case holds its guest to after each operation, besides the witness: what it was given, for instance."""
 
 
 def sequence(text: str, table: Table, start: Model | None = None) -> tuple[str, ...]:
@@ -101,9 +103,11 @@ def walk(seed: str, length: int, table: Table, start: Model | None = None) -> tu
 class Player:
     """Plays operations on one guest and holds it against the model after each."""
 
-    def __init__(self, guest: Guest, expect: Expect, table: Table, model: Model | None = None) -> None:
-        """Begin with a guest that is as *model* says (off and never booted)."""
-        self.guest, self.expect, self.table = guest, expect, table
+    def __init__(
+        self, guest: Guest, expect: Expect, table: Table, model: Model | None = None, held: Held | None = None
+    ) -> None:
+        """Begin with a guest that is as *model* says (off and never booted); *held* is asked of it after each step that leaves it running."""
+        self.guest, self.expect, self.table, self.held = guest, expect, table, held
         self.model = model or Model()
         self.done: list[str] = []
 
@@ -134,9 +138,17 @@ class Player:
             self.guest.witness.rearm()
         else:
             self.guest.witness.check()
+        if self.held:
+            self.held(self.guest, self.expect)
 
 
-def shortest(names: Sequence[str], table: Table, fails: Callable[[Sequence[str]], bool], tries: int) -> tuple[str, ...]:
+def shortest(
+    names: Sequence[str],
+    table: Table,
+    fails: Callable[[Sequence[str]], bool],
+    tries: int,
+    start: Model | None = None,
+) -> tuple[str, ...]:
     """
     Return the shortest sequence found in *tries* replays that fails again, or () when the whole does not fail again.
 
@@ -146,7 +158,7 @@ def shortest(names: Sequence[str], table: Table, fails: Callable[[Sequence[str]]
         return ()
     kept, left, place = list(names), tries - 1, 0
     while left and place < len(kept) - 1:
-        shorter = _without(kept, place, table)
+        shorter = _without(kept, place, table, start)
         if shorter is None:
             place += 1
             continue
@@ -158,18 +170,18 @@ def shortest(names: Sequence[str], table: Table, fails: Callable[[Sequence[str]]
     return tuple(kept)
 
 
-def _without(names: Sequence[str], place: int, table: Table) -> list[str] | None:
+def _without(names: Sequence[str], place: int, table: Table, start: Model | None) -> list[str] | None:
     """Return *names* without the fewest operations from *place* on that leave an allowed sequence, None when there is none."""
     for count in range(1, len(names) - place):
         left = [*names[:place], *names[place + count :]]
-        if sequence_is_allowed(left, table):
+        if sequence_is_allowed(left, table, start):
             return left
     return None
 
 
-def sequence_is_allowed(names: Sequence[str], table: Table) -> bool:
-    """Return whether each of *names* is allowed at its place, from a VM that is off."""
-    model = Model()
+def sequence_is_allowed(names: Sequence[str], table: Table, start: Model | None = None) -> bool:
+    """Return whether each of *names* is allowed at its place, from *start* (a VM that is off)."""
+    model = start or Model()
     for name in names:
         if not table[name].allowed(model):
             return False

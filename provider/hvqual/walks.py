@@ -21,19 +21,26 @@ if TYPE_CHECKING:
     from provider.hvqual.stand import Stand
 
 EVIDENCE = "failed-walk"
+START = engine.Model()
 
 
 @dataclass(frozen=True)
 class Walks:
-    """What is played on the guests of *stand*: operations of *table*; a failure is replayed *replays* times at the most."""
+    """
+    What is played on the guests of *stand*: operations of *table*; a failure is replayed *replays* times at the most.
+
+    *held* is asked of a guest after each operation that leaves it running; *model* is what the guests are before the first one.
+    """
 
     stand: Stand
     table: engine.Table
     replays: int
+    held: engine.Held | None = None
+    model: engine.Model = START
 
     def sequence(self, text: str, rounds: int) -> None:
         """Play the operations that *text* names on every guest, *rounds* times over."""
-        names = engine.sequence(" ".join([text] * rounds), self.table)
+        names = engine.sequence(" ".join([text] * rounds), self.table, self.model)
         self.play({guest.name: names for guest in self.stand.guests})
 
     def random(self, seed: str, steps: int) -> None:
@@ -42,7 +49,7 @@ class Walks:
         self.stand.expect.record.seed(used, f"{steps} operations on each of {len(self.stand.guests)} VMs")
         self.play(
             {
-                guest.name: engine.walk(f"{used}/{number}", steps, self.table)
+                guest.name: engine.walk(f"{used}/{number}", steps, self.table, self.model)
                 for number, guest in enumerate(self.stand.guests, 1)
             }
         )
@@ -56,7 +63,7 @@ class Walks:
         """
 
         def one(guest: Guest) -> None:
-            player = engine.Player(guest, self.stand.expect, self.table)
+            player = engine.Player(guest, self.stand.expect, self.table, self.model, self.held)
             try:
                 player.play(names[guest.name])
             except TestBaseException as error:
@@ -68,7 +75,7 @@ class Walks:
         together.each(self.stand.guests, one)
 
     def _explain(self, guest: Guest, done: Sequence[str], error: BaseException) -> None:
-        again = engine.shortest(done, self.table, lambda names: self._fails(guest, names), self.replays)
+        again = engine.shortest(done, self.table, lambda names: self._fails(guest, names), self.replays, self.model)
         told = "Not replayed." if not self.replays else "It did not fail again: look at what else happened then."
         if again:
             told = f"It fails again with: {' '.join(again)}"
@@ -83,7 +90,11 @@ class Walks:
         power.off(guest, expect)
         witness.record, witness.armed = record, None
         try:
-            engine.Player(guest, Expect(expect.truth, record, expect.uri, expect.timeout), self.table).play(names)
+            again = Expect(expect.truth, record, expect.uri, expect.timeout)
+            if self.model.state == engine.RUNNING:
+                power.start(guest, again)
+                witness.arm()
+            engine.Player(guest, again, self.table, self.model, self.held).play(names)
         except TestBaseException:
             return True
         finally:

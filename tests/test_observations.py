@@ -140,6 +140,8 @@ def changed(index, **fields):
         (changed(2, unit=None), 3),
         (changed(2, samples=True), 3),
         (changed(2, kind="opinion"), 3),
+        (changed(2, kind=[]), 3),
+        (changed(2, kind=None), 3),
         (changed(2, kind="step", phase="end"), 3),
         (changed(2, kind="step", phase="begin", vm=7), 3),
         (changed(2, kind="seed", seed=12345, about="a number is no text"), 3),
@@ -195,3 +197,17 @@ def test_garbage_is_named(tmp_path):
     path.unlink()
     with pytest.raises(JournalError, match="cannot be read"):
         read(path)
+
+
+@pytest.mark.parametrize("text", ["{} {}", '{"kind": "end"}, {}', "", "7", "[]", "{", "[" * 100_000])
+def test_what_is_not_one_object_a_line_is_named(tmp_path, text):
+    path = written(tmp_path, lines_of(trace())[:2], f"{text}\n")
+    with pytest.raises(JournalError, match=r"observations.jsonl:3: "):
+        read(path)
+
+
+def test_blanks_around_a_line_change_nothing(tmp_path):
+    path = written(tmp_path, lines_of(trace()))
+    whole = read(path)
+    path.write_text("".join(f"  {line} \n" for line in path.read_text(encoding="utf-8").splitlines()), encoding="utf-8")
+    assert read(path) == whole

@@ -117,11 +117,14 @@ def spreads(qualification: Qualification) -> tuple[Spread, ...]:
 def _of(result: CaseResult) -> dict[tuple[str, str], list[tuple[str, float]]]:
     """Return (label, value) of each sample of the last try, by observation and unit, where there is something to draw."""
     found: dict[tuple[str, str], list[tuple[str, float]]] = {}
-    for sample in result.latest.observations if result.latest else ():
-        value = number_of(sample)
-        if value is not None and sample.unit != "bool":
-            found.setdefault((sample.name, sample.unit), []).append((sample.label, value))
     asked = {judgement.observation for judgement in result.judgements}
+    wanted = asked.union(START_TIMES)
+    for sample in result.latest.observations if result.latest else ():
+        if sample.unit == "bool" or sample.name not in wanted:
+            continue
+        value = number_of(sample)
+        if value is not None:
+            found.setdefault((sample.name, sample.unit), []).append((sample.label, value))
     return {key: samples for key, samples in found.items() if _shown(key[0], samples, asked)}
 
 
@@ -133,6 +136,8 @@ def _shown(name: str, samples: Sequence[tuple[str, float]], asked: set[str]) -> 
 
 def number_of(sample: Observation) -> Optional[float]:
     """Return a sample as a finite number, or None."""
+    if type(sample.value) is float:
+        return sample.value if math.isfinite(sample.value) else None
     if isinstance(sample.value, str):
         return None
     try:

@@ -134,9 +134,10 @@ def _problems(trace: CaseTrace) -> list[_Moment]:
 def _silences(trace: CaseTrace) -> list[_Moment]:
     """Return the longest silence of each VM by each name, where it was written down."""
     longest: dict[tuple[str, Optional[str]], tuple[float, Observation]] = {}
+    quiet = {name for name in {sample.name for sample in trace.observations} if SILENCES & set(name.split("_"))}
     for sample in trace.observations:
-        value = number_of(sample)
-        if value is None or sample.unit != "s" or not SILENCES & set(sample.name.split("_")):
+        value = number_of(sample) if sample.unit == "s" and sample.name in quiet else None
+        if value is None:
             continue
         key = (sample.name, sample.vm)
         if key not in longest or value > longest[key][0]:

@@ -2,8 +2,9 @@
 """
 How bad a finding is: the first matching row of an ordered table (decision 4).
 
-`SeverityTable` refuses, when it is made, a row that can never match because earlier rows take everything, a row that contradicts an
-earlier one (same conditions, other severity), and a table whose last row is not the catch-all "unclassified" of severity major.
+`SeverityTable` refuses, when it is made, a row of which any kind that it names can never match because earlier rows, alone or together,
+take all of it; a row that contradicts an earlier one (same conditions, other severity); and a table whose last row is not the catch-all
+"unclassified" of severity major.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from fnmatch import fnmatchcase
 from typing import Optional
 
 from avocado_hvqual.errors import DefinitionError
+from avocado_hvqual.model.case import Phase
 from avocado_hvqual.model.finding import FindingKind, Severity
 
 UNCLASSIFIED = "unclassified"
+PHASES = tuple(phase.value for phase in Phase)
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,41 @@ class Rule:
         """Every condition but the kinds, in a fixed order."""
         return (self.phase, self.category, self.id_pattern, self.observation, self.component, self.message)
 
-    def covers(self, other: Rule) -> bool:
-        """Whether this row's conditions beside the kinds hold wherever the other's do."""
-        return all(mine in {"", theirs} for mine, theirs in zip(self.conditions, other.conditions))
+    def takes(self, kind: FindingKind, phase: str, other: Rule) -> bool:
+        """Whether this row matches whatever of that kind and phase the other row asks for."""
+        return (
+            (not self.kinds or kind in self.kinds)
+            and self.phase in {"", phase}
+            and self.category in {"", other.category, _category(other.id_pattern)}
+            and (not self.id_pattern or _within(other.id_pattern or _ids_of(other.category), self.id_pattern))
+            and self.observation in {"", other.observation}
+            and self.component in {"", other.component}
+            and self.message in {"", other.message}
+        )
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases that a finding of this row can have; what befell the campaign as a whole has none, and no case's facts."""
+        if self.phase:
+            return (self.phase,)
+        of_a_case = self.category or self.observation or self.component
+        return PHASES if of_a_case else (*PHASES, "")
+
+
+def _category(id_pattern: str) -> str:
+    """Return the category that every use case of a pattern has; empty when they may differ."""
+    parts = id_pattern.split(".")
+    return parts[1] if len(parts) > 2 and parts[0] == "hvqual" and not set(parts[1]) & set("*?[") else ""  # noqa: PLR2004
+
+
+def _ids_of(category: str) -> str:
+    """Return the pattern of a category's use cases; empty for no category."""
+    return f"hvqual.{category}.*" if category else ""
+
+
+def _within(narrow: str, wide: str) -> bool:
+    """Whether every use case of the first pattern is one of the second; only a pattern of plain text and ``*`` is known to be wide."""
+    return narrow == wide or (bool(narrow) and not set(wide) & set("?[") and fnmatchcase(narrow, wide))
 
 
 def _use_case(case: str) -> str:
@@ -116,14 +151,20 @@ class SeverityTable:
 
     @staticmethod
     def _refuse_unreachable(rule: Rule, earlier: tuple[Rule, ...]) -> None:
-        """Refuse a row that never matches: for each of its kinds an earlier row takes everything."""
-        kinds = rule.kinds or frozenset(FindingKind)
-        taken: set[FindingKind] = set()
-        for other in earlier:
-            if other.covers(rule):
-                taken |= other.kinds or frozenset(FindingKind)
-        if kinds <= taken and rule.id != UNCLASSIFIED:
+        """Refuse a row that never matches, or that names a kind in vain: in each phase some earlier row takes all that it asks for."""
+        dead = {
+            kind
+            for kind in rule.kinds or FindingKind
+            if all(any(other.takes(kind, phase, rule) for other in earlier) for phase in rule.phases)
+        }
+        if rule.id == UNCLASSIFIED or not dead:
+            return
+        if dead >= (rule.kinds or set(FindingKind)):
             message = f"{rule.where}: the row '{rule.id}' can never match: earlier rows take all that it asks for. Move it up."
+            raise DefinitionError(message)
+        if rule.kinds:
+            names = ", ".join(sorted(kind.value for kind in dead))
+            message = f"{rule.where}: the row '{rule.id}' names {names} in vain: earlier rows take all of it. Move it up, or leave it out."
             raise DefinitionError(message)
 
     def of(self, subject: Subject) -> tuple[Severity, str]:

@@ -113,3 +113,49 @@ def test_a_table_that_is_none_is_refused(rules, said):
 
 def test_rows_that_overlap_in_part_are_a_table():
     SeverityTable((Rule("a", Severity.MINOR, ERROR, phase="cloud"), Rule("b", Severity.MINOR, ERROR | NOT_RUN), LAST))
+
+
+BY_PHASE = tuple(Rule(phase, Severity.MINOR, ERROR, phase=phase) for phase in ("preparation", "hypervisor", "cloud"))
+CPU = Rule("cpu", Severity.MINOR, category="cpu")
+WIDE = Rule("wide", Severity.MINOR, id_pattern="hvqual.cpu.*")
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((Rule("a", Severity.MINOR, ERROR), Rule("b", Severity.MINOR, ERROR | NOT_RUN)), "'b' names error in vain"),
+        ((*BY_PHASE, Rule("b", Severity.MAJOR, ERROR, category="cpu")), "'b' can never match"),
+        ((*BY_PHASE, Rule("b", Severity.MAJOR, ERROR | NOT_RUN, component="qemu")), "'b' names error in vain"),
+        ((CPU, Rule("b", Severity.MAJOR, ERROR, id_pattern="hvqual.cpu.pin.*")), "'b' can never match"),
+        ((WIDE, Rule("b", Severity.MAJOR, id_pattern="hvqual.cpu.pin.?[a]*")), "'b' can never match"),
+        ((WIDE, Rule("b", Severity.MAJOR, id_pattern="hvqual.cpu.pin")), "'b' can never match"),
+        ((WIDE, Rule("b", Severity.MAJOR, ERROR, category="cpu")), "'b' can never match"),
+    ],
+)
+def test_a_row_that_several_earlier_rows_shadow_together_is_refused(rules, said):
+    with pytest.raises(DefinitionError, match=said):
+        SeverityTable((*rules, LAST))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (*BY_PHASE, Rule("b", Severity.MAJOR, ERROR)),  # what befell the campaign has no phase
+        (*BY_PHASE[:2], Rule("b", Severity.MAJOR, ERROR, category="cpu")),
+        (WIDE, Rule("b", Severity.MAJOR, id_pattern="hvqual.c*")),
+        (CPU, Rule("b", Severity.MAJOR, id_pattern="hvqual.*")),
+        (Rule("a", Severity.MINOR, id_pattern="hvqual.cpu.?"), Rule("b", Severity.MAJOR, id_pattern="hvqual.cpu.*")),
+        (Rule("a", Severity.MINOR, message="x"), Rule("b", Severity.MAJOR, message="y")),
+        (Rule("a", Severity.MINOR, ERROR), Rule("b", Severity.MAJOR, phase="hypervisor")),
+    ],
+)
+def test_a_row_that_can_still_match_is_kept(rules):
+    table = SeverityTable((*rules, LAST))
+    subjects = [
+        Subject(kind, f"libvirt:{use}:none" if use else "", category, phase, "", message)
+        for kind in FindingKind
+        for use, category in (("", ""), ("hvqual.cpu.pin.x", "cpu"), ("hvqual.cpu.ab", "cpu"), ("hvqual.cx.y", "cx"))
+        for phase in ("preparation", "hypervisor", "cloud", "")
+        for message in ("x", "y")
+    ]
+    assert "b" in {table.of(subject)[1] for subject in subjects}

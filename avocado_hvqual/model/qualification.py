@@ -9,7 +9,7 @@ from typing import Optional
 from avocado_hvqual.model.answer import Answer, Judgement
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.observation import CaseTrace
-from avocado_hvqual.model.record import Gate, Header, HealthEvent, ParameterChange
+from avocado_hvqual.model.record import Continued, Gate, Header, HealthEvent, ParameterChange
 from avocado_hvqual.model.verdict import Verdict
 
 
@@ -32,6 +32,17 @@ class GateAnswer:
 
 
 @dataclass(frozen=True)
+class Build:
+    """One of the builds that the campaign ran on."""
+
+    versions: dict[str, str]
+    change: str
+    """In words what tells it from the build before; empty for the first."""
+    tries: int
+    """So many tries ended on it."""
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """One required case: how often it was tried, how it stands, and what its limits say."""
 
@@ -50,6 +61,8 @@ class CaseResult:
     """What its tries wrote down, in order; a try that wrote nothing has none."""
     began: float = 0.0
     """Seconds since the epoch at which its last try began; 0 when nobody knows."""
+    stale: str = ""
+    """Why the result says nothing of the campaign's last build; empty when it does."""
 
     @property
     def latest(self) -> Optional[CaseTrace]:
@@ -86,6 +99,9 @@ class Qualification:
     """Ledger entries that matched nothing."""
     health: tuple[HealthEvent, ...] = ()
     """What befell the node meanwhile, in the order of the journal."""
+    builds: tuple[Build, ...] = ()
+    """The builds under test, in order: the last one is what a verdict is about."""
+    continued: tuple[Continued, ...] = ()
     policy: str = ""
     """Name and digest of the policy that judged."""
     today: str = ""

@@ -33,6 +33,8 @@ def _one(finding: Finding) -> Verdict:
     """Return the best verdict that a campaign with this finding can have."""
     if finding.kind in NOT_ATTEMPTED:
         return Verdict.INCOMPLETE
+    if finding.fixed:
+        return Verdict.QUALIFIED
     table = finding.original or finding.severity
     leans = table is not Severity.MINOR or finding.phase == "cloud" or not finding.fix_target
     if not finding.is_open:

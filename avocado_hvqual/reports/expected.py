@@ -42,6 +42,7 @@ EXPECTED: dict[K, str] = {
     K.HEALTH_UNKNOWN: "The node's health is watched to the end.",
     K.WEAK_LIMIT: "No limit is weaker than the policy permits.",
     K.SMALL_SCALE: "No less is done than the policy permits.",
+    K.STALE_RESULT: "The case is tried on the build that the verdict is about.",
     K.TAMPERED_JOURNAL: "The campaign's files are as they were written.",
 }
 

@@ -15,6 +15,7 @@ from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
 from avocado_hvqual.reports import (
     expected,
+    history,
     layers,
     left_out,
     overview,
@@ -66,6 +67,7 @@ def _environment() -> jinja2.Environment:
         finalize=lambda value: value if hasattr(value, "__html__") else words.safe(value),
     )
     environment.filters.update(
+        history=history.lines,
         left_out=left_out.of_case,
         link=link,
         parts=parts,

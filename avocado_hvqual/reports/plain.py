@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import Qualification
-from avocado_hvqual.reports import layers, left_out, spent, words
+from avocado_hvqual.reports import history, layers, left_out, spent, words
 from avocado_hvqual.reports.scale import seconds
 from avocado_hvqual.reports.tree import start_of
 from avocado_hvqual.reports.words import safe
@@ -68,8 +68,8 @@ def _about(qualification: Qualification) -> Iterator[Line]:
     yield Line(
         f"Node: {node}; campaign {header.id}, profile {header.profile}, ended {words.moment(qualification.ended_wall)}"
     )
-    builds = ", ".join(f"{name} {version}" for name, version in sorted(header.versions.items()))
-    yield Line(f"Builds: {builds or 'unknown'}")
+    yield Line(f"Builds: {words.builds(qualification) or 'unknown'}")
+    yield from map(Line, history.lines(qualification))
     yield Line(f"Attempted: {qualification.attempted} of {qualification.required} required cases")
 
 

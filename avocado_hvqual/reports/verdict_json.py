@@ -38,12 +38,21 @@ def document(qualification: Qualification) -> dict[str, Any]:
         "scale": qualification.scale,
         "parameters": [vars(change) for change in qualification.parameters],
         "node": qualification.header.node,
-        "builds": qualification.header.versions,
+        **_builds(qualification),
         "campaign": _campaign(qualification),
         "policy": qualification.policy,
         "ledger_stale": list(qualification.stale),
         "notes": list(qualification.notes),
         "judged_on": qualification.today,
+    }
+
+
+def _builds(qualification: Qualification) -> dict[str, Any]:
+    """Return the builds that the verdict is about, those that were tried, and each time that the campaign went on."""
+    return {
+        "builds": qualification.builds[-1].versions if qualification.builds else qualification.header.versions,
+        "tried_builds": [vars(build) for build in qualification.builds],
+        "continued": [vars(one) for one in qualification.continued],
     }
 
 
@@ -68,6 +77,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "seen": finding.seen,
         "attempts": finding.attempts,
         "open": finding.is_open,
+        "fixed": finding.fixed,
         "original_severity": finding.original.value if finding.original else None,
         "severity_reason": finding.override_reason,
         "bug": finding.bug,

@@ -120,9 +120,15 @@ def tone(qualification: Qualification) -> str:
     return VERDICTS[qualification.verdict].tone
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``1 finding``, ``2 findings``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def builds(qualification: Qualification) -> str:
+    """Return the builds that the verdict is about: the last ones of the campaign."""
+    last = qualification.builds[-1].versions if qualification.builds else qualification.header.versions
+    return ", ".join(f"{name} {version}" for name, version in sorted(last.items()))
+
+
+def counted(number: int, noun: str, several: str = "") -> str:
+    """Return ``1 finding``, ``2 findings``; *several* is a plural that ends otherwise."""
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def moment(wall: float) -> str:

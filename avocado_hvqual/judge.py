@@ -18,6 +18,7 @@ from typing import NamedTuple
 from avocado_hvqual import ledger as ledger_module
 from avocado_hvqual.judging import advice
 from avocado_hvqual.judging import cases as judged_cases
+from avocado_hvqual.judging.builds import Builds
 from avocado_hvqual.judging.campaign import campaign_sightings, floor_sightings, missing_rows, missing_sightings
 from avocado_hvqual.judging.cases import Counted, JudgedCase
 from avocado_hvqual.judging.gates import CLOUD, Count, Standing, gate_answers, order_broken
@@ -50,6 +51,7 @@ class _Judged(NamedTuple):
     missing: Missing
     findings: tuple[Finding, ...]
     stale: tuple[str, ...]
+    builds: Builds
 
 
 class _Amount(NamedTuple):
@@ -88,9 +90,11 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
         parameters=tuple(dict.fromkeys(campaign.parameters)),
         phase_gates=campaign.gates,
         scale=_scale(it.cases),
-        notes=(*campaign.notes, *(note for case in it.cases for note in case.notes)),
+        notes=(*campaign.notes, *ledger.notes, *(note for case in it.cases for note in case.notes)),
         stale=it.stale,
         health=campaign.health,
+        builds=it.builds.told(it.cases),
+        continued=campaign.continued,
         policy=f"{policy.name} {policy.digest}".strip(),
         today=today.isoformat(),
     )
@@ -99,12 +103,14 @@ def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.da
 def _judged(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.date) -> _Judged:
     header = campaign.header
     rows = tuple(dict.fromkeys((*campaign.required, *policy.required)))
-    cases = judged_cases.judge_cases(campaign, rows, policy)
+    builds = Builds.of(campaign, policy.builds)
+    cases = tuple(map(builds.settled, judged_cases.judge_cases(campaign, rows, policy)))
     missing = [] if header.selection else missing_rows(rows, campaign.planned)
     graded = _graded(campaign, cases, missing, policy, bare=not rows)
-    findings, stale = ledger_module.apply(graded, ledger, header.profile, str(header.node.get("id", "")), today)
+    setting = ledger_module.Setting(header.profile, str(header.node.get("id", "")), today, policy.waiver_notice_days)
+    findings, stale = ledger_module.apply(graded, ledger, setting)
     findings = tuple(sorted(findings, key=_order))
-    return _Judged(tuple(_reopened(case, findings) for case in cases), missing, findings, stale)
+    return _Judged(tuple(_reopened(case, findings) for case in cases), missing, findings, stale, builds)
 
 
 def _amount(campaign: CampaignRecord, it: _Judged) -> _Amount:
@@ -115,7 +121,7 @@ def _amount(campaign: CampaignRecord, it: _Judged) -> _Amount:
     tried = any(case.tried for case in it.cases if case.planned.phase.value == CLOUD)
     standing = Standing(it.findings, counts[False], counts[True], tried, campaign.gates, campaign.header.selection)
     amount = basis(it.findings, required, attempted)
-    out_of_order = order_broken(standing)
+    out_of_order = (*order_broken(standing), *it.builds.capped(it.cases))
     if out_of_order:
         amount = worst([amount, Verdict.QUALIFIED_WITH_WAIVERS])
     return _Amount(required, attempted, amount, gate_answers(standing), out_of_order)
@@ -144,7 +150,7 @@ def _graded(
         others.append(
             Sighting(FindingKind.MISSING_CASE, "", "There is no required table, so nobody can say what is missing.")
         )
-    counted += [Counted(sighting, 1, 1) for sighting in dict.fromkeys(others)]
+    counted += Builds.of(campaign, policy.builds).events(others, cases)
     return [_finding(one, facts.get(one.sighting.case, _Facts()), policy) for one in counted]
 
 
@@ -171,6 +177,7 @@ def _finding(counted: Counted, facts: _Facts, policy: Policy) -> Finding:
         rule=rule,
         seen=counted.seen,
         attempts=counted.attempts,
+        fixed=counted.fixed,
     )
 
 
@@ -207,6 +214,7 @@ def _result(case: JudgedCase) -> CaseResult:
         logdir=latest.attempt.logdir if latest else "",
         traces=tuple(tried.attempt.trace for tried in case.tried if tried.attempt.trace),
         began=latest.attempt.began if latest else 0.0,
+        stale=case.stale,
     )
 
 
@@ -265,6 +273,6 @@ def _reasons(findings: Sequence[Finding], amount: _Amount) -> Iterable[str]:
         if number:
             yield f"{number} {severity} finding{'s are' if number > 1 else ' is'} open."
     yield from amount.out_of_order
-    leaning = [finding for finding in findings if not finding.is_open or finding.is_downgraded]
+    leaning = [finding for finding in findings if (finding.waiver or finding.is_downgraded) and not finding.fixed]
     if leaning:
         yield f"{len(leaning)} finding{'s lean' if len(leaning) > 1 else ' leans'} on a waiver or a changed severity in the ledger."

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -21,10 +20,11 @@ import yaml
 
 from avocado_hvqual import required as required_table
 from avocado_hvqual.errors import DefinitionError
-from avocado_hvqual.ledger import Entry, Ledger, Scope, duplicates
+from avocado_hvqual.expressions import checked
+from avocado_hvqual.ledger import NOTICE_DAYS, Entry, Ledger, Scope, duplicates, in_vain
 from avocado_hvqual.limits import Limit
 from avocado_hvqual.model.finding import FindingKind, Severity
-from avocado_hvqual.policy_model import LimitFloor, Policy, ScaleFloor
+from avocado_hvqual.policy_model import BuildRule, LimitFloor, Policy, ScaleFloor, Slower
 from avocado_hvqual.severity import Rule, SeverityTable
 
 PACKAGE = Path(__file__).resolve().parent
@@ -146,15 +146,6 @@ def _refuse_doubled(path: Path, node: yaml.MappingNode) -> None:
         seen.add(str(key.value))
 
 
-def _regex(expression: str, where: str) -> str:
-    try:
-        re.compile(expression)
-    except re.error as error:
-        message = f"{where}: '{expression}' is not a regular expression: {error}."
-        raise DefinitionError(message) from error
-    return expression
-
-
 def _limit(text: str, where: str) -> Limit:
     try:
         return Limit.parse(text)
@@ -185,7 +176,14 @@ def load_policy(path: Optional[Path] = None, required: Optional[Path] = None) ->
             for row in data["smallest_scale"]
         ),
         required=tuple(required_table.read(required or required_table.LOCK)),
+        waiver_notice_days=data.get("waiver_notice_days", NOTICE_DAYS),
+        slower=Slower(**data.get("slower", {})),
+        builds=_builds(data.get("builds", {})),
     )
+
+
+def _builds(row: dict[str, Any]) -> BuildRule:
+    return BuildRule(**{**row, **({"identity": tuple(row["identity"])} if "identity" in row else {})})
 
 
 def _rule(row: dict[str, Any], found: Document, number: int) -> Rule:
@@ -199,7 +197,7 @@ def _rule(row: dict[str, Any], found: Document, number: int) -> Rule:
         id_pattern=row.get("use_case", ""),
         observation=row.get("observation", ""),
         component=row.get("component", ""),
-        message=_regex(row.get("message", ""), where),
+        message=checked(row.get("message", ""), where),
         where=where,
     )
 
@@ -210,7 +208,7 @@ def load_ledger(path: Optional[Path]) -> Ledger:
         return Ledger()
     found = document(path, "ledger")
     entries = tuple(_entry(row, found, number) for number, row in enumerate(found.data["issues"]))
-    wrong = duplicates(entries)
+    wrong = [*duplicates(entries), *in_vain(entries)]
     if wrong:
         raise DefinitionError(wrong[0])
     return Ledger(entries)
@@ -228,7 +226,8 @@ def _entry(row: dict[str, Any], found: Document, number: int) -> Entry:
         case=signature.get("case", ""),
         kind=FindingKind(signature["kind"]) if "kind" in signature else None,
         message=signature.get("message", ""),
-        pattern=_regex(signature.get("pattern", ""), found.where(*place, "signature", "pattern")),
+        pattern=checked(signature.get("pattern", ""), found.where(*place, "signature", "pattern")),
+        log=checked(signature.get("log", ""), found.where(*place, "signature", "log")),
         fix_target=row.get("fix_target", ""),
         severity=Severity(severity["is"]) if severity else None,
         severity_reason=severity.get("reason", ""),

@@ -39,6 +39,26 @@ class ScaleFloor:
 
 
 @dataclass(frozen=True)
+class Slower:
+    """When a campaign is slower than another: the ratio of two medians, over this many samples on each side at least."""
+
+    ratio: float = 1.25
+    samples: int = 5
+
+
+@dataclass(frozen=True)
+class BuildRule:
+    """What the results of a campaign are worth that went on with another build (section 6.3)."""
+
+    identity: tuple[str, ...] = ("kernel", "kernel-build", "qemu", "qemu-build", "libvirt", "libvirt-build")
+    """The versions by which two builds are told apart."""
+    stale: str = "not-attempted"
+    """What a result of an earlier build is worth: ``not-attempted``, or ``capped``, which caps the verdict."""
+    passes: int = 1
+    """So many whole tries have to pass on another build before a failure of an earlier one is fixed."""
+
+
+@dataclass(frozen=True)
 class Policy:
     """What the judge goes by; `digest` tells one policy from another in the reports."""
 
@@ -53,3 +73,7 @@ class Policy:
     scale_floors: tuple[ScaleFloor, ...] = ()
     required: tuple[RequiredRow, ...] = ()
     """The shipped required table, beside the one that the campaign wrote down."""
+    waiver_notice_days: int = 14
+    """So many days ahead a waiver's end is announced."""
+    slower: Slower = Slower()
+    builds: BuildRule = BuildRule()

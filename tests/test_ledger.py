@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from avocado_hvqual.ledger import Entry, Ledger, Scope, apply
+from avocado_hvqual.ledger import Entry, Ledger, Scope, Setting, apply
 from avocado_hvqual.model.finding import NOT_ATTEMPTED, UNWAIVABLE, FindingKind, Severity
 from avocado_hvqual.model.observation import Problem
 from avocado_hvqual.model.verdict import Verdict
-from tests.strategies import CLOUD, START, STOP, TODAY, attempt, judged, record, trace
+from tests.strategies import CLOUD, POLICY, START, STOP, TODAY, attempt, judged, record, trace
 
 KNOWN = Entry("K-1", "https://bugs.example/1", "ops", message="VM hvq-1-a stuck for 3 s", where="issues.yaml:2")
 WAIVED = replace(KNOWN, waiver_reason="harmless here", waiver_expires=TODAY)
@@ -148,8 +148,33 @@ def test_a_waiver_changes_its_own_finding_only():
 
 def test_an_empty_ledger_changes_nothing():
     finding = judged(campaign()).findings[0]
-    assert apply([finding], Ledger(), "production", "n", TODAY) == ((finding,), ())
+    assert apply([finding], Ledger(), Setting("production", "n", TODAY)) == ((finding,), ())
 
 
 def test_kinds_that_cannot_be_waived_are_two_sets_apart():
     assert not UNWAIVABLE & NOT_ATTEMPTED
+
+
+def test_the_notice_is_the_policys():
+    entry = replace(WAIVED, waiver_expires=TODAY + dt.timedelta(days=20))
+    policy = replace(POLICY, waiver_notice_days=20)
+    assert by(entry).findings[0].notes == ()
+    noted = judged(campaign(), ledger=Ledger((entry,)), policy=policy)
+    assert "expires on 2026-12-11" in noted.findings[0].notes[0]
+    assert any("K-1" in step and "2026-12-11" in step for step in noted.next_steps)
+
+
+def test_what_is_fixed_and_seen_again_counts_as_unknown():
+    fixed = replace(KNOWN, state="fixed", fix_target="7.3")
+    found = by(fixed, campaign("wrong-text"))
+    assert (found.verdict, found.findings[0].bug) == (Verdict.NOT_QUALIFIED, KNOWN.bug)
+    assert "is fixed, and it was seen" in found.findings[0].notes[0]
+    assert by(replace(WAIVED, state="fixed")).verdict is Verdict.NOT_QUALIFIED
+    softened = replace(fixed, severity=Severity.MINOR, severity_reason="cosmetic")
+    assert by(softened).findings[0].severity is Severity.MAJOR
+
+
+def test_what_is_rejected_has_no_fix_to_come():
+    rejected = replace(KNOWN, state="rejected", fix_target="7.3")
+    assert by(rejected, campaign("wrong-text")).verdict is Verdict.NOT_QUALIFIED
+    assert by(replace(WAIVED, state="rejected")).verdict is Verdict.QUALIFIED_WITH_WAIVERS

@@ -67,6 +67,27 @@ def test_a_ledger_is_read(tmp_path):
     assert entry.where.endswith("file.yaml:2")
 
 
+def test_a_log_expression_is_read(tmp_path):
+    text = LEDGER.replace('pattern: "stuck for"', 'pattern: "stuck for"\n      log: "queue [0-9]+"')
+    assert load.load_ledger(written(tmp_path, text)).entries[0].log == "queue [0-9]+"
+
+
+def test_what_cannot_be_made_less_severe_is_refused_without_a_waiver_too(tmp_path):
+    text = LEDGER.partition("    waiver:")[0].replace("wrong-result", "vm-lost")
+    refused(tmp_path, load.load_ledger, text, ":2: 'vm-lost' cannot be made less severe")
+    load.load_ledger(written(tmp_path, text.replace("is: minor", "is: critical")))
+
+
+def test_notice_and_slowness_are_policy(tmp_path):
+    found = load.load_policy(written(tmp_path, POLICY))
+    assert (found.waiver_notice_days, found.slower.ratio, found.slower.samples) == (14, 1.25, 5)
+    more = POLICY + "waiver_notice_days: 30\nslower: {ratio: 2, samples: 9}\n"
+    found = load.load_policy(written(tmp_path, more))
+    assert (found.waiver_notice_days, found.slower.ratio, found.slower.samples) == (30, 2, 9)
+    refused(tmp_path, load.load_policy, more.replace("ratio: 2", "ratio: 1"), ":12: 'slower.ratio'")
+    refused(tmp_path, load.load_policy, more.replace("days: 30", "days: -1"), ":11: 'waiver_notice_days'")
+
+
 def test_without_a_ledger_nothing_is_known():
     assert load.load_ledger(None).entries == ()
 
@@ -118,6 +139,12 @@ def test_a_wrong_policy_is_one_sentence(tmp_path, old, new, said):
         ("state: open", "status: open", ""),
         ('pattern: "stuck for"', "", ":8: 'issues.0.signature'"),
         ('pattern: "stuck for"', 'pattern: "("', r":10: '\(' is not a regular"),
+        ('pattern: "stuck for"', 'pattern: "(a+)+"', r":10: .* repeats without end"),
+        ('pattern: "stuck for"', 'pattern: x\n      log: "["', r":11: '\[' is not a regular"),
+        ('pattern: "stuck for"', "log: stuck", ":8: 'issues.0.signature'"),
+        ("kind: wrong-result", "kind: host-hang", ":2: 'host-hang' cannot be waived"),
+        ("kind: wrong-result", "kind: error", ":2: 'error' says that a case was not attempted"),
+        ("state: open", "state: fixed", ":2: 'K-1' is fixed and has a waiver"),
         ("kind: wrong-result", "kind: wrong", ":9: "),
         ("expires: 2026-12-31", "expires: 2026-02-30", ":14: '2026-02-30' is not a day"),
         ("expires: 2026-12-31", "expires: never", ":14: "),

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from avocado_hvqual import exit_codes, load, loader, reports
-from avocado_hvqual.judge import judge as judge_record
+from avocado_hvqual import exit_codes, reports
+from avocado_hvqual.folder_judging import judge_folder
 from avocado_hvqual.model.qualification import Qualification
 
 PAGE = "report.html"
@@ -42,8 +40,7 @@ class Outcome:
 
 def judge(folder: Path, ledger: Optional[Path] = None) -> Qualification:
     """Return the verdict on what lies in a folder now, finished or not, by today's ledger."""
-    today = dt.date(*time.gmtime()[:3])
-    return judge_record(loader.load_campaign(folder), load.load_policy(), load.load_ledger(ledger), today)
+    return judge_folder(folder, ledger=ledger)
 
 
 def conclude(folder: Path, ledger: Optional[Path] = None) -> Outcome:

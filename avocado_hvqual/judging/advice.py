@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from avocado_hvqual.ledger import ending
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.finding import FindingKind as K
 
@@ -31,6 +32,7 @@ ADVICE: dict[K, str] = {
     K.LEFTOVER: "Remove what was left with 'avocado hvqual clean' and find out which operation leaves it.",
     K.HEALTH_UNKNOWN: "Make the node's kernel log readable to the end of the run (bigger log buffer), and run again.",
     K.MISSING_CASE: "Run the missing cases: without them the node is not qualified, whatever the others say.",
+    K.STALE_RESULT: "Try on this build what was last tried on another one: avocado hvqual rerun DIR --stale",
     K.NOT_RUN: "Run what was not run: resume the campaign.",
     K.INTERRUPTED: "Find out what ended the run, then resume the campaign.",
     K.ERROR: "Read the log of each case that ended in error: its condition could not be established; mend it and run again.",
@@ -59,6 +61,11 @@ def next_steps(findings: Sequence[Finding], *, selection: bool = False, lab: boo
     )
     if unexplained:
         steps.append("Give each minor finding a fix target in the ledger: without one it counts against the node.")
+    steps += [
+        f"Renew the waiver '{finding.waiver.entry}' or have its bug fixed: it expires on {finding.waiver.expires}."
+        for finding in findings
+        if finding.waiver is not None and ending(finding.waiver.entry, finding.waiver.expires) in finding.notes
+    ]
     if not steps and (selection or lab):
         steps.append(PART if selection else LAB)
     return tuple(dict.fromkeys(steps))

@@ -14,12 +14,11 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any, Optional
+from typing import IO, Any
 
 from avocado_hvqual import exit_codes, load, reports
 from avocado_hvqual.errors import DefinitionError
-from avocado_hvqual.judge import judge
-from avocado_hvqual.loader import load_campaign
+from avocado_hvqual.folder_judging import judge_folder
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.reports import explain, plain, verdict_json, words
 
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "explain":
         sys.stdout.write(explain.explain(args.word, load.load_policy()))
         return exit_codes.ACCEPTED
-    qualification = judged(args.folder, args.policy, args.ledger, args.today)
+    qualification = judge_folder(args.folder, args.policy, args.ledger, args.today)
     if args.verb == "report":
         target = args.output or args.folder
         written = reports.write(qualification, target)
@@ -96,14 +95,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         tell(qualification, sys.stdout, explain=args.explain)
     return _status(args, qualification)
-
-
-def judged(
-    folder: Path, policy: Optional[Path] = None, ledger: Optional[Path] = None, today: Optional[dt.date] = None
-) -> Qualification:
-    """Return what the judge says of a folder; HvqualError for one that is no campaign's, or for a wrong policy or ledger."""
-    day = today or dt.date(*time.gmtime()[:3])
-    return judge(load_campaign(folder), load.load_policy(policy), load.load_ledger(ledger), day)
 
 
 def _status(args: argparse.Namespace, qualification: Qualification) -> int:

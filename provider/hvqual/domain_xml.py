@@ -12,6 +12,7 @@ from provider.hvqual.heartbeat import PORT_NAME
 from provider.hvqual.images import Image
 
 ROOT_PORTS = 8
+APIC_CPUS = 255
 # Of the CPU models that TCG can give without a warning, this one boots a Debian kernel fastest (QEMU 7.2).
 TCG_MODEL = "Nehalem"
 # Where guests boot side by side on few CPUs the kernel measures the TSC wrong (seen: 536 of 2595 MHz), and
@@ -150,7 +151,7 @@ def domain_xml(spec: Spec, image: Image, place: Place) -> str:
     <initrd>{escape(str(image.initrd))}</initrd>
     <cmdline>{escape(kernel_cmdline(image, spec, place))}</cmdline>
   </os>
-  <features><acpi/><apic/></features>
+  <features><acpi/><apic/>{_interrupts(spec)}</features>
   {_cpu(spec, place)}
   <clock offset='utc'/>
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
@@ -199,6 +200,17 @@ def _threads(spec: Spec) -> str:
     if spec.tuning.emulator_cpus:
         pins += f"<emulatorpin cpuset='{','.join(map(str, spec.tuning.emulator_cpus))}'/>"
     return told + (f"  <cputune>{pins}</cputune>\n" if pins else "")
+
+
+def _interrupts(spec: Spec) -> str:
+    """Return the interrupt controller that the remapping of more CPUs than an APIC of 8 bits can address needs."""
+    return "<ioapic driver='qemu'/>" if spec.most_vcpus > APIC_CPUS else ""
+
+
+def _remapping(spec: Spec) -> str:
+    """Return the IOMMU without which QEMU starts no guest of more CPUs than an APIC of 8 bits can address (libvirt demands it)."""
+    driver = "<driver intremap='on' eim='on'/>"
+    return f"\n    <iommu model='intel'>{driver}</iommu>" if spec.most_vcpus > APIC_CPUS else ""
 
 
 def _cpu(spec: Spec, place: Place) -> str:
@@ -253,7 +265,7 @@ def _devices(spec: Spec, place: Place) -> str:
     <channel type='unix'>
       <source mode='bind' path={quoteattr(place.heartbeat)}/><target type='virtio' name='{PORT_NAME}'/>
     </channel>
-    <memballoon model='virtio'/>
+    <memballoon model='virtio'/>{_remapping(spec)}
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"""
 
 

@@ -106,7 +106,7 @@ class Player:
     def __init__(
         self, guest: Guest, expect: Expect, table: Table, model: Model | None = None, held: Held | None = None
     ) -> None:
-        """Begin with a guest that is as *model* says (off and never booted); *held* is asked of it after each step that leaves it running."""
+        """Begin with a guest that is as *model* says (off and never booted); *held* is asked after each step that leaves it running."""
         self.guest, self.expect, self.table, self.held = guest, expect, table, held
         self.model = model or Model()
         self.done: list[str] = []

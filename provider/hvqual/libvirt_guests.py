@@ -27,6 +27,11 @@ SOCKETS = "/run"
 QEMU_LOGS = Path("/var/log/libvirt/qemu")
 
 
+def uri_of(case: Case[Any]) -> str:
+    """Return at which libvirtd the case's guests are."""
+    return "qemu:///system" if case.params["connect_uri"] == "default" else str(case.params["connect_uri"])
+
+
 def _as_it_is(shape: Shape) -> Shape:
     return shape
 
@@ -41,7 +46,7 @@ def defined(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) ->
     wanted = case.wanted
     image = images.load(wanted.image_home, wanted.image)
     accelerator = capability.accelerator_of(wanted.qemu_binary, case.record)
-    uri = "qemu:///system" if case.params["connect_uri"] == "default" else str(case.params["connect_uri"])
+    uri = uri_of(case)
     with ExitStack() as stack:
         truth = stack.enter_context(Libvirt(uri))
         address = truth.network_address(wanted.network)

@@ -77,7 +77,7 @@ def test_manifest_is_the_contracts(image):
         "root",
     )
     words = manifest["cmdline"].split()
-    assert {"console=ttyS0", "no_timer_check", "memhp_default_state=online_movable"} <= set(words)
+    assert {"console=ttyS0", "no_timer_check", "memhp_default_state=online_movable", "swiotlb=noforce"} <= set(words)
     assert "quiet" not in words
     # The console begins with the command line; who looks for a panic there must not find the word.
     assert "panic" not in manifest["cmdline"]

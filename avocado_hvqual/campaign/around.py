@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Optional
 
 from avocado_hvqual import node
 from avocado_hvqual.campaign.folder import home, host_id
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.health import identity
 
 CLEAN = "avocado hvqual clean"
+BEFORE = "node-before.json"
+"""The node's state before the campaign, while it runs."""
 
 
 def demand_untainted() -> None:
@@ -57,7 +63,7 @@ def unchanged(journal: Journal) -> Iterator[Around]:
     that cannot be asked counts as different, for nobody knows that it is the same.
     """
     put_back()
-    around = Around(before=node.capture())
+    around = Around(before=_before(journal.folder))
     try:
         yield around
     finally:
@@ -72,3 +78,26 @@ def unchanged(journal: Journal) -> Iterator[Around]:
             "differences": around.changes,
         }
         journal.append("node-state", line)
+        (journal.folder / BEFORE).unlink(missing_ok=True)
+
+
+def _before(folder: Path) -> node.State:
+    """
+    Return the state that the node has to have in the end: that of now, or the one which a campaign that broke had found.
+
+    It is on disk from the beginning, so that a kill does not make what the campaign left look as if it had always been there. A boot
+    changes a node in ways that are nobody's fault, so after one the comparison begins anew.
+    """
+    place, boot = folder / BEFORE, identity.boot()
+    try:
+        kept = json.loads(place.read_text(encoding="utf-8"))
+        if kept["boot_id"] == boot:
+            return node.State(str(kept["whole"]["digest"]), kept["whole"])
+    except (OSError, ValueError, KeyError, TypeError):
+        place.unlink(missing_ok=True)
+    state = node.capture()
+    with place.open("w", encoding="utf-8") as stream:
+        json.dump({"boot_id": boot, "whole": {**state.whole, "digest": state.digest}}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return state

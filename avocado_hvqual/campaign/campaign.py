@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch
 from avocado_hvqual.campaign.folder import Folder, note_ended
-from avocado_hvqual.campaign.host_watch import HostWatch
+from avocado_hvqual.campaign.host_watch import COPY, HostWatch
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import HvqualError
@@ -60,6 +60,8 @@ class Campaign:
     failures: list[str] = field(default_factory=list)
     interrupted: bool = False
     stopped: bool = False
+    rebooting: bool = False
+    kernel_log: str = COPY
 
     def header(self) -> dict[str, Any]:
         """Return the data of the journal's first line."""
@@ -75,10 +77,10 @@ class Campaign:
 
     def run(self) -> str:
         """Run all phases; return ``finished``, ``interrupted`` or ``stopped`` (a closed gate). What broke is in ``failures``."""
-        with _signals(), Journal.create(self.folder.path, self.header()) as journal:
-            watch = HostWatch(self.folder.path, self.folder.campaign)
+        with _signals(), self.journal() as journal:
+            watch = HostWatch(self.folder.path, self.folder.campaign, self.kernel_log)
             try:
-                self._plan(journal)
+                self.begin(journal)
                 watch.start()
                 with scratch.folder(), around.unchanged(journal):
                     self._phases(journal, watch)
@@ -94,7 +96,12 @@ class Campaign:
                     self._guarded(lambda: self._close(journal, watch), "Closing the journal")
         return self._status()
 
-    def _plan(self, journal: Journal) -> None:
+    def journal(self) -> Journal:
+        """Return the journal that the campaign is written into."""
+        return Journal.create(self.folder.path, self.header())
+
+    def begin(self, journal: Journal) -> None:
+        """Write down what is to be done, before anything of it is."""
         journal.append("plan", self.made.plan.to_json())
         for change in self.made.changes:
             line = {"name": change.name, "value": change.given, "profile_value": change.shipped or ""}
@@ -105,6 +112,23 @@ class Campaign:
             return "interrupted"
         return "stopped" if self.stopped else "finished"
 
+    def wanted(self, case: Ready) -> bool:  # noqa: ARG002 - a campaign that goes on runs only some
+        """Return whether the case is to be run."""
+        return True
+
+    def entered(self, phase: Phase) -> bool:  # noqa: ARG002 - a campaign that goes on has been there
+        """Return whether the campaign has begun the phase before, so that its gate has been passed."""
+        return False
+
+    def announce_reboot(self, journal: Journal, reason: str) -> None:
+        """
+        Write down that the node boots anew on purpose, before it does: the campaign stays open, to be resumed after the boot.
+
+        For phases that change the node's kernel. The caller ends the process; the unplanned reboots are all others.
+        """
+        journal.append("reboot-planned", {"reason": reason})
+        self.rebooting = True
+
     def _guarded(self, step: Callable[[], None], what: str) -> None:
         try:
             step()
@@ -114,15 +138,21 @@ class Campaign:
     def _phases(self, journal: Journal, watch: HostWatch) -> None:
         phases = self.made.phases()
         for number, phase in enumerate(phases):
-            cases = [case for case in self.made.cases if case.planned.phase is phase]
-            self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
-            self._phase(phase, cases, journal, watch)
+            cases = self._cases(phase)
+            if cases:
+                self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
+                self._phase(phase, cases, journal, watch)
             following = phases[number + 1] if number + 1 < len(phases) else None
             if self.interrupted or following is None:
                 return
+            if self.entered(following) or not self._cases(following):
+                continue
             if not self._gate(phase, following, journal):
                 self.stopped = True
                 return
+
+    def _cases(self, phase: Phase) -> list[Ready]:
+        return [case for case in self.made.cases if case.planned.phase is phase and self.wanted(case)]
 
     def _phase(self, phase: Phase, cases: list[Ready], journal: Journal, watch: HostWatch) -> None:
         ended = jobs.run_phase(phase, cases, jobs.Surroundings(self.folder, journal, watch, self.progress))
@@ -147,5 +177,7 @@ class Campaign:
 
     def _close(self, journal: Journal, watch: HostWatch) -> None:
         watch.finish(journal, {})
+        if self.rebooting:
+            return
         journal.append("campaign-end", {"status": self._status()})
         note_ended(self.folder.campaign)

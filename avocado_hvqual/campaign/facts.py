@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from avocado_hvqual import __version__
+from avocado_hvqual.campaign import build_files
 from avocado_hvqual.campaign.folder import host_id
 from avocado_hvqual.health import identity
 
@@ -81,8 +82,11 @@ def versions(qemu: str = QEMU) -> dict[str, str]:
     """Return the versions of the builds under test and of the suite."""
     return {
         "kernel": platform.release(),
+        "kernel-build": f"{platform.version()} {build_files.of_kernel()}".strip(),
         "qemu": _first_line(qemu, "--version"),
+        "qemu-build": build_files.of_qemu(qemu),
         "libvirt": _first_line("virsh", "--version"),
+        "libvirt-build": build_files.of_libvirt(),
         "avocado": _distribution("avocado-framework"),
         "avocado-vt": _distribution("avocado-framework-plugin-vt"),
         "avocado-hvqual": __version__,

@@ -15,6 +15,8 @@ from avocado_hvqual.errors import JournalError
 from avocado_hvqual.health import events, identity, restarts, watcher
 
 COPY = "kernel.log"
+COPY_OF_PART = "kernel-{}.log"
+"""The copy of a part of a campaign that went on: each has its own, for the kernel's clock and numbers begin anew with a boot."""
 
 
 def own_cgroups() -> tuple[str, ...]:
@@ -48,13 +50,19 @@ def owed_by(case: str, folder: Optional[Path]) -> Optional[events.Owed]:
     return None if trace is None else events.Owed(case, end=trace.status is not None)
 
 
-def by_case(health: events.Health) -> dict[Optional[str], list[dict[str, Any]]]:
-    """Return what befell this node and when by the kernel's clock, as the journal holds it, by case (None: between cases)."""
-    booted = time.time() - time.monotonic()
+def by_case(
+    health: events.Health, copy: str = COPY, booted: Optional[float] = None
+) -> dict[Optional[str], list[dict[str, Any]]]:
+    """
+    Return what befell this node and when by the kernel's clock, as the journal holds it, by case (None: between cases).
+
+    *booted* is when that clock was zero, in seconds since the epoch; by default that of the running kernel.
+    """
+    booted = time.time() - time.monotonic() if booted is None else booted
     found: dict[Optional[str], list[dict[str, Any]]] = {}
     for event in health.events:
         if not event.elsewhere:
-            one = {"kind": event.kind, "message": event.message, "evidence": COPY, "wall": booted + event.seconds}
+            one = {"kind": event.kind, "message": event.message, "evidence": copy, "wall": booted + event.seconds}
             found.setdefault(event.case, []).append(one)
     return found
 
@@ -62,8 +70,9 @@ def by_case(health: events.Health) -> dict[Optional[str], list[dict[str, Any]]]:
 class HostWatch:
     """Watches kernel log, boot and libvirt daemon; ``finish`` writes what it saw, or why nobody can know, into the journal."""
 
-    def __init__(self, folder: Path, campaign: str) -> None:
-        self._watcher = watcher.Watcher(folder / COPY, campaign)
+    def __init__(self, folder: Path, campaign: str, copy: str = COPY) -> None:
+        self._copy = copy
+        self._watcher = watcher.Watcher(folder / copy, campaign)
         self._before: Optional[identity.Identity] = None
         self._reported = 0
         self._looked = 0
@@ -108,7 +117,7 @@ class HostWatch:
         owed = tuple(filter(None, (owed_by(case, folder) for case, folder in cases.items())))
         health = events.read(records[self._reported :], owed, own_cgroups())
         self._reported = len(records)
-        for case, found in by_case(health).items():
+        for case, found in by_case(health, self._copy).items():
             journal.append("health", {"case": case, "events": found})
         doubts = [*health.doubts, *self._watcher.doubts]
         state = "unknown" if doubts else "known"

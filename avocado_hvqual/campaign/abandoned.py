@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Optional
 
-from avocado_hvqual.campaign import facts, host_watch, journal
+from avocado_hvqual.campaign import facts, journal, last_words
 from avocado_hvqual.campaign.folder import home, open_elsewhere
 from avocado_hvqual.errors import JournalError
-from avocado_hvqual.health import events, watcher
 
 Write = Callable[[str], None]
 
@@ -54,21 +53,10 @@ def _close(folder: Path, write: Write) -> bool:
         message = f"'{folder}' is the campaign of '{lines[0].data['node']['id']}', and this is '{facts.node_id()}': run clean there."
         raise JournalError(message)
     with journal.Journal.open(folder) as writer:
-        for case, found in _last_words(folder, lines).items():
-            writer.append("health", {"case": case, "events": found})
+        words = last_words.collect(folder, lines)
+        last_words.write(writer, words)
         writer.append("campaign-end", {"status": "interrupted"})
+    for note in words.notes:
+        write(f"note: {note}")
     write(f"done: closed the journal of the interrupted campaign in '{folder}'")
     return True
-
-
-def _last_words(folder: Path, lines: tuple[journal.Line, ...]) -> dict[Optional[str], list[dict[str, str]]]:
-    """Return what the copy of the kernel log says of the time that no line of the journal speaks of, by case."""
-    copy = folder / host_watch.COPY
-    if not copy.exists():
-        return {}
-    told = max((line.mono for line in lines if line.kind == "health-state"), default=0.0)
-    records = [record for record in watcher.read_copy(copy) if record.seconds > told]
-    begun = {str(line.data["case"]): line.data["logdir"] for line in lines if line.kind == "case-begin"}
-    owed = (host_watch.owed_by(case, folder / logdir if logdir else None) for case, logdir in begun.items())
-    health = events.read(records, tuple(filter(None, owed)), host_watch.own_cgroups())
-    return host_watch.by_case(health)

@@ -24,7 +24,7 @@ from avocado_hvqual.expressions import checked
 from avocado_hvqual.ledger import NOTICE_DAYS, Entry, Ledger, Scope, duplicates, in_vain
 from avocado_hvqual.limits import Limit
 from avocado_hvqual.model.finding import FindingKind, Severity
-from avocado_hvqual.policy_model import BuildRule, LimitFloor, Policy, ScaleFloor, Slower
+from avocado_hvqual.policy_model import Alert, BuildRule, LimitFloor, Policy, ScaleFloor, Slower
 from avocado_hvqual.severity import Rule, SeverityTable
 
 PACKAGE = Path(__file__).resolve().parent
@@ -178,6 +178,7 @@ def load_policy(path: Optional[Path] = None, required: Optional[Path] = None) ->
         required=tuple(required_table.read(required or required_table.LOCK)),
         waiver_notice_days=data.get("waiver_notice_days", NOTICE_DAYS),
         slower=Slower(**data.get("slower", {})),
+        on_critical=Alert(**data.get("on_critical", {})),
         builds=_builds(data.get("builds", {})),
     )
 

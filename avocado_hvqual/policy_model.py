@@ -59,6 +59,15 @@ class BuildRule:
 
 
 @dataclass(frozen=True)
+class Alert:
+    """What a campaign does when a critical finding appears, where its command line says nothing else."""
+
+    action: str = "none"
+    command: str = ""
+    webhook: str = ""
+
+
+@dataclass(frozen=True)
 class Policy:
     """What the judge goes by; `digest` tells one policy from another in the reports."""
 
@@ -76,4 +85,5 @@ class Policy:
     waiver_notice_days: int = 14
     """So many days ahead a waiver's end is announced."""
     slower: Slower = Slower()
+    on_critical: Alert = Alert()
     builds: BuildRule = BuildRule()

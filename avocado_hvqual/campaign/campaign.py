@@ -11,9 +11,13 @@ from types import FrameType
 from typing import Any, Optional
 
 from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch
+from avocado_hvqual.campaign.alarm import Alarm
+from avocado_hvqual.campaign.criticals import Criticals
 from avocado_hvqual.campaign.folder import Folder, note_ended
 from avocado_hvqual.campaign.host_watch import COPY, HostWatch
 from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.campaign.options import Asked
+from avocado_hvqual.campaign.phase_end import PhaseEnd
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.model.case import Phase
@@ -57,6 +61,8 @@ class Campaign:
     folder: Folder
     command: str
     progress: Progress
+    asked: Asked = field(default_factory=Asked)
+    end: PhaseEnd = field(default_factory=PhaseEnd)
     failures: list[str] = field(default_factory=list)
     interrupted: bool = False
     stopped: bool = False
@@ -82,7 +88,7 @@ class Campaign:
             try:
                 self.begin(journal)
                 watch.start()
-                with scratch.folder(), around.unchanged(journal):
+                with scratch.folder(), around.unchanged(journal), self._alarm(journal, watch):
                     self._phases(journal, watch)
             except KeyboardInterrupt:
                 self.interrupted = True
@@ -95,6 +101,18 @@ class Campaign:
                 with _undisturbed():
                     self._guarded(lambda: self._close(journal, watch), "Closing the journal")
         return self._status()
+
+    @contextmanager
+    def _alarm(self, journal: Journal, watch: HostWatch) -> Iterator[None]:
+        """Tell critical findings at once for the block, where that was asked for."""
+        criticals = Criticals(self.folder.path, *self.asked.judged_by())
+        alarm = Alarm(journal, self.asked.on_critical, criticals, self.end.ask)
+        alarm.peek = watch.fresh
+        alarm.start()
+        try:
+            yield
+        finally:
+            alarm.close()
 
     def journal(self) -> Journal:
         """Return the journal that the campaign is written into."""
@@ -143,7 +161,10 @@ class Campaign:
                 self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
                 self._phase(phase, cases, journal, watch)
             following = phases[number + 1] if number + 1 < len(phases) else None
-            if self.interrupted or following is None:
+            if self.end.reason:
+                self.stopped = True
+                self.progress.say(f"The phase {phase.value} was ended early: {self.end.reason}")
+            if self.interrupted or self.stopped or following is None:
                 return
             if self.entered(following) or not self._cases(following):
                 continue
@@ -155,7 +176,7 @@ class Campaign:
         return [case for case in self.made.cases if case.planned.phase is phase and self.wanted(case)]
 
     def _phase(self, phase: Phase, cases: list[Ready], journal: Journal, watch: HostWatch) -> None:
-        ended = jobs.run_phase(phase, cases, jobs.Surroundings(self.folder, journal, watch, self.progress))
+        ended = jobs.run_phase(phase, cases, jobs.Surroundings(self.folder, journal, watch, self.progress, self.end))
         watch.report(journal, ended.events.started)
         for failure in ended.failures:
             self.failures.append(failure)
@@ -166,9 +187,15 @@ class Campaign:
         """Return whether the campaign goes on; what the gate says stands in the journal either way."""
         planned = [str(case.planned.key) for case in self.made.cases if case.planned.phase is phase]
         planned += [str(key) for key in self.made.missing_in(phase)]
-        answer = gate.evaluate(phase, planned, outcome.judge(self.folder.path))
+        answer = gate.evaluate(phase, planned, outcome.judge(self.folder.path, self.asked.ledger, self.asked.policy))
         journal.append("gate", {"phase": following.value, "passed": answer.passed, "reason": answer.reason})
         if answer.passed:
+            return True
+        if self.asked.override:
+            journal.append("gate-override", {"phase": following.value, "reason": self.asked.override})
+            self.progress.say(
+                f"The gate to {following.value} is closed and overridden ({self.asked.override}): {answer.reason}"
+            )
             return True
         goes_on = self.made.part or self.made.profile.gate == "record"
         consequence = "this is a part run and goes on" if goes_on else f"the phase {following.value} is not started"

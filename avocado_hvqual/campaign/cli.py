@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from avocado_hvqual import exit_codes, load, plan, profiles, required
-from avocado_hvqual.campaign import folder
+from avocado_hvqual import exit_codes, plan, profiles, required
+from avocado_hvqual.campaign import folder, options
 from avocado_hvqual.campaign.durations import Durations
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import PlanError
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     )
     run_parser.add_argument("--output", metavar="DIR", help="a new or empty folder for the campaign")
     run_parser.add_argument("--accept", action="append", metavar="VERDICT,...", help="verdicts that end with 0")
-    run_parser.add_argument("--ledger", metavar="FILE", help="the operator's known issues and waivers")
+    options.add(run_parser)
     clean_parser = subparsers.add_parser("clean", help="put back what a killed run left behind")
     clean_parser.add_argument("--lab", action="store_true", help="clean the lab's hosts, each from inside")
     clean_parser.add_argument("--force", action="store_true", help="end tests of ours that still run, too")
@@ -160,6 +160,7 @@ class _Prepared(NamedTuple):
     made: plan.Made
     accept: tuple[str, ...]
     place: folder.Folder
+    asked: options.Asked
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -167,8 +168,8 @@ def _run(args: argparse.Namespace) -> int:
     accept = tuple(_words(args.accept)) if args.accept else profile.accept
     exit_codes.parse_accept(accept)
     # Read now, so that what is wrong with them is told before the night and not after it.
-    load.load_policy()
-    load.load_ledger(Path(args.ledger) if args.ledger else None)
+    asked = options.read(args)
+    asked.judged_by()
     if os.geteuid() != 0:
         needs = "root (it reads the kernel log, puts nodes back, and uses libvirt's system connection)"
         message = f"A campaign needs {needs}, found user id {os.geteuid()}; run it with sudo."
@@ -184,10 +185,10 @@ def _run(args: argparse.Namespace) -> int:
     around.demand_untainted()
     name = folder.new_id(dt.datetime.now(dt.timezone.utc), profile.name)  # noqa: TID251 - the campaign happens now
     place = folder.create(Path(args.output) if args.output else folder.default_path(name), name)
-    return _campaign(_Prepared(made, accept, place), Path(args.ledger) if args.ledger else None)
+    return _campaign(_Prepared(made, accept, place, asked))
 
 
-def _campaign(prepared: _Prepared, ledger: Any) -> int:
+def _campaign(prepared: _Prepared) -> int:
     from avocado_hvqual.campaign import outcome
     from avocado_hvqual.campaign.campaign import Campaign
     from avocado_hvqual.reports.cli import tell
@@ -198,9 +199,9 @@ def _campaign(prepared: _Prepared, ledger: Any) -> int:
         progress.say(
             f"Campaign {place.campaign} in {place.path}: {made.denominator} required cases, {clock(progress.eta())}."
         )
-        campaign = Campaign(made, place, shlex.join(["avocado", *sys.argv[1:]]), progress)
+        campaign = Campaign(made, place, shlex.join(["avocado", *sys.argv[1:]]), progress, prepared.asked)
         status = campaign.run()
-    done = outcome.conclude(place.path, ledger)
+    done = outcome.conclude(place.path, prepared.asked.ledger, prepared.asked.policy)
     tell(done.qualification, sys.stdout)
     sys.stdout.write(f"Report: {done.page}\n")
     for failure in campaign.failures:
@@ -219,9 +220,9 @@ def _enter_lab(args: argparse.Namespace) -> int:
     for name in ("only", "param", "accept"):
         for value in getattr(args, name) or ():
             inner += [f"--{name}", value]
-    for name in ("output", "ledger"):
-        if getattr(args, name):
-            inner += [f"--{name}", str(Path(getattr(args, name)).absolute())]
+    if args.output:
+        inner += ["--output", str(Path(args.output).absolute())]
+    inner += options.words(args)
     try:
         return lab.attend(lab.NODE, inner)
     except lab.PowerLostError:

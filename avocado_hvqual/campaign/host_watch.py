@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Optional
 
@@ -12,7 +14,7 @@ from avocado_hvqual import observations
 from avocado_hvqual.campaign.folder import home, host_id
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import JournalError
-from avocado_hvqual.health import events, identity, restarts, watcher
+from avocado_hvqual.health import events, identity, patterns, restarts, watcher
 
 COPY = "kernel.log"
 COPY_OF_PART = "kernel-{}.log"
@@ -74,7 +76,7 @@ class HostWatch:
         self._copy = copy
         self._watcher = watcher.Watcher(folder / copy, campaign)
         self._before: Optional[identity.Identity] = None
-        self._reported = 0
+        self._reported = self._peeked = 0
         self._looked = 0
         self._restarting = False
 
@@ -105,6 +107,27 @@ class HostWatch:
         self._restarting = told.under_way
         return told.explained
 
+    def fresh(self, cases: Iterable[str]) -> dict[Optional[str], list[dict[str, Any]]]:
+        """
+        Return what the kernel said since the last report, by case, as the journal will hold it; nothing when there is nothing new.
+
+        For whoever must know before the phase ends: nothing is written, and `cases` are those that have begun.
+        """
+        records = list(self._watcher.records)
+        new, self._peeked = records[max(self._peeked, self._reported) :], len(records)
+        if not any(patterns.classify(record) for record in new):
+            return {}
+        owed = tuple(events.Owed(case, end=False) for case in cases)
+        return by_case(events.read(records[self._reported :], owed, own_cgroups()), self._copy)
+
+    def _vouch(self, journal: Journal) -> None:
+        """Write down what the copy of the kernel log is until here: a ledger's log expressions are searched in that alone."""
+        path = self._watcher.copy
+        if path.is_file():
+            data = path.read_bytes()
+            found = {"path": path.name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            journal.append("evidence", found)
+
     def report(self, journal: Journal, cases: dict[str, Optional[Path]]) -> events.Health:
         """
         Write what befell the node since the last report into the journal; no case may run meanwhile.
@@ -128,6 +151,7 @@ class HostWatch:
         """Report what is left and stop watching; the last line says whether the node's health is known at all."""
         self.report(journal, cases)
         self._watcher.stop()
+        self._vouch(journal)
         doubts = self._watcher.doubts
         state = "unknown" if doubts else "known"
         journal.append("health-state", {"case": None, "state": state, "reason": " ".join(doubts)})

@@ -15,6 +15,7 @@ from avocado_hvqual.campaign.folder import Folder
 from avocado_hvqual.campaign.host_watch import HostWatch
 from avocado_hvqual.campaign.job_events import JobEvents, uid_of
 from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.campaign.phase_end import PhaseEnd
 from avocado_hvqual.campaign.progress import Progress
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.plan import Ready
@@ -24,11 +25,13 @@ AVOCADO_EXPECTED = 1 | 8
 
 
 class PhaseSuite(TestSuite):
-    """A suite that does not start once its job was interrupted: avocado 113 goes on with the next suite after Ctrl-C."""
+    """A suite that does not start once its job is over: avocado 113 goes on with the next suite after Ctrl-C."""
+
+    end = PhaseEnd()
 
     def run(self, job: Any) -> set[str]:
-        """Run the suite unless the job is over."""
-        if job.interrupted_reason is not None:
+        """Run the suite unless the job was interrupted, or the phase is to end."""
+        if job.interrupted_reason is not None or self.end.reason:
             return {"INTERRUPTED"}
         found: set[str] = super().run(job)
         return found
@@ -87,22 +90,34 @@ class Surroundings(NamedTuple):
     journal: Journal
     watch: HostWatch
     progress: Progress
+    end: PhaseEnd
+
+
+def _listen(events: JobEvents, around: Surroundings) -> None:
+    """Let the watch over the host, the user and whoever may end the phase know of each start and end of a case."""
+
+    def on_start(case: str) -> None:
+        around.end.heard()
+        around.progress.start(case)
+
+    def on_end(case: str, status: str, seconds: float) -> None:
+        around.end.heard()
+        around.watch.look(around.journal, case)
+        around.progress.end(case, status, seconds)
+
+    events.on_start, events.on_end = on_start, on_end
 
 
 def run_phase(phase: Phase, cases: Sequence[Ready], around: Surroundings) -> PhaseOutcome:
     """Run the cases of one phase and return how the job ended; what the tests did stands in the journal."""
     config = settings(around.folder)
     events = JobEvents(around.journal, around.folder.path, _uids(cases))
-    events.on_start = around.progress.start
-
-    def on_end(case: str, status: str, seconds: float) -> None:
-        around.watch.look(around.journal, case)
-        around.progress.end(case, status, seconds)
-
-    events.on_end = on_end
+    _listen(events, around)
     around.journal.append("phase-begin", {"phase": phase.value})
     with Job(config, _suites(cases, config)) as job:
+        around.end.follow(job.test_suites)
         for suite in job.test_suites:
+            suite.end = around.end
             line = {"phase": phase.value, "vt_type": suite.name, "job_dir": events.relative(job.logdir) or "."}
             around.journal.append("job-begin", line)
         watched = hook.attach(job, events)

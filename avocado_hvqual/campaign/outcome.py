@@ -38,13 +38,13 @@ class Outcome:
         return f"{it.verdict.value}, {it.attempted} of {it.required} cases attempted: {said}"
 
 
-def judge(folder: Path, ledger: Optional[Path] = None) -> Qualification:
+def judge(folder: Path, ledger: Optional[Path] = None, policy: Optional[Path] = None) -> Qualification:
     """Return the verdict on what lies in a folder now, finished or not, by today's ledger."""
-    return judge_folder(folder, ledger=ledger)
+    return judge_folder(folder, policy, ledger)
 
 
-def conclude(folder: Path, ledger: Optional[Path] = None) -> Outcome:
+def conclude(folder: Path, ledger: Optional[Path] = None, policy: Optional[Path] = None) -> Outcome:
     """Judge a folder and write its reports into it."""
-    qualification = judge(folder, ledger)
+    qualification = judge(folder, ledger, policy)
     reports.write(qualification, folder)
     return Outcome(qualification, folder)

@@ -27,6 +27,13 @@ class Header:
     started: float
     """Seconds since the epoch."""
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any], wall: float) -> Header:
+        """Return what the first line of a journal says, written at *wall*."""
+        versions = {str(name): str(value) for name, value in data["versions"].items()}
+        told = (data["id"], data["profile"], data["selection"], data["lab"], data["node"], data["command"])
+        return cls(*told, versions, wall)
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -48,6 +55,8 @@ class Attempt:
     """Seconds since the epoch, as the journal has it; 0 when it does not tell."""
     build: int = 0
     """On which of the campaign's builds: the place in `CampaignRecord.builds`."""
+    watched: bool = False
+    """Whether the node was watched to its end, and what befell it is known."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What befell the node, as the journal holds it: by case, and when the kernel said it."""
 
+import hashlib
 import time
 
 from avocado_hvqual import journal_kinds
 from avocado_hvqual.campaign import host_watch
+from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.health.events import Event, Health
+from avocado_hvqual.health.kmsg import Record
+from avocado_hvqual.loader import load_campaign
+from tests.strategies import START, write_campaign
 
 
 def event(case, seconds, **more):
@@ -29,3 +34,35 @@ def test_a_time_that_is_no_number_is_damage():
     """The journal's own grammar refuses it."""
     one = {"kind": "host-lockup", "message": "m", "evidence": "", "wall": "noon"}
     assert journal_kinds.wrong_with("health", {"case": None, "events": [one]})
+
+
+def lines(*texts):
+    """Return records of a kernel log with these texts."""
+    return [Record(number, number * 1_000_000, 6, 0, text) for number, text in enumerate(texts)]
+
+
+def test_what_is_new_is_told_once_with_its_case(tmp_path):
+    """For whoever must know at once; the report at the end of the phase tells it again, and writes it down."""
+    watch = host_watch.HostWatch(tmp_path, "c-1")
+    assert watch.fresh([START]) == {}
+    watch._watcher.records += lines("all is well", f"hvqual: begin {START} t1")
+    assert watch.fresh([START]) == {}
+    watch._watcher.records += lines("watchdog: BUG: soft lockup - CPU#1 stuck for 23s!")
+    found = watch.fresh([START])
+    assert [(case, one["kind"]) for case, events in found.items() for one in events] == [(START, "host-lockup")]
+    assert watch.fresh([START]) == {}
+
+
+def test_the_journal_vouches_for_the_copy_of_the_kernel_log(tmp_path):
+    """What is added behind its back is not what it vouched for."""
+    folder = write_campaign(tmp_path / "c")
+    watch = host_watch.HostWatch(folder, "c-1")
+    with Journal.open(folder) as journal:
+        watch._vouch(journal)
+        (folder / host_watch.COPY).write_bytes(b"one\n")
+        watch._vouch(journal)
+        (folder / host_watch.COPY).write_bytes(b"one\ntwo\n")
+        watch._vouch(journal)
+    (vouched,) = load_campaign(folder).vouched
+    assert (vouched.path, vouched.size) == ("kernel.log", 8)
+    assert vouched.sha256 == hashlib.sha256(b"one\ntwo\n").hexdigest()

@@ -37,7 +37,7 @@ def limit(case: Case[Any]) -> int:
     qemu = case.wanted.qemu_binary
     accelerator = capability.accelerator_of(qemu, case.record)
     try:
-        connection = libvirt.openReadOnly(uri_of(case))
+        connection = libvirt.open(uri_of(case))
         text = connection.getDomainCapabilities(qemu, ARCH, MACHINE, "kvm" if accelerator == "kvm" else "qemu", 0)
     except libvirt.libvirtError as error:
         message = f"libvirt does not tell what '{qemu}' can give a guest: {error}"

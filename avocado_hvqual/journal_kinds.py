@@ -24,6 +24,7 @@ parameter       name, value, profile_value, case or null: a parameter that diffe
 reboot-planned  reason: the node will boot anew and is meant to
 continued       verb resume | rerun, command, cases: the campaign goes on in another process, with these cases to run
 build           versions: the builds under test from here on
+mirror          state streaming | lost, uri, reason: the copy off the node; a lost one stops nothing
 problem         message, where: something of ours broke
 campaign-end    status finished | interrupted | stopped
 ==============  =====================================================================================================
@@ -81,12 +82,14 @@ FIELDS: dict[str, dict[str, Types]] = {
     "reboot-planned": {"reason": str},
     "continued": {"verb": str, "command": str, "cases": list},
     "build": {"versions": dict},
+    "mirror": {"state": str, "uri": str, "reason": str},
     "problem": {"message": str, "where": str},
     "campaign-end": {"status": str},
 }
 
 CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("health-state", "state"): ("known", "unknown"),
+    ("mirror", "state"): ("streaming", "lost"),
     ("campaign-end", "status"): ("finished", "interrupted", "stopped"),
     ("phase-begin", "phase"): ("preparation", "hypervisor", "cloud"),
     ("job-begin", "phase"): ("preparation", "hypervisor", "cloud"),

@@ -52,6 +52,7 @@ EXAMPLES = {
     "reboot-planned": {"reason": "new kernel"},
     "continued": {"verb": "resume", "command": "avocado hvqual resume", "cases": ["a:b:none"]},
     "build": {"versions": {"qemu": "7.2"}},
+    "mirror": {"state": "lost", "uri": "/mnt/mirror", "reason": "it went away"},
     "problem": {"message": "disk full", "where": "hook"},
     "campaign-end": {"status": "finished"},
 }

@@ -56,6 +56,11 @@ def add_parser(subparsers: Any) -> None:
 
 def _judging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="the campaign's folder, or a job's result folder")
+    add_judging(parser)
+
+
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """Add what a folder is judged by."""
     parser.add_argument("--policy", type=Path, metavar="FILE", help="judge by this policy (default: the shipped one)")
     parser.add_argument(
         "--ledger", type=Path, metavar="FILE", help="the operator's known issues and waivers (issues.yaml)"

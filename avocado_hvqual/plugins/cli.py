@@ -32,6 +32,7 @@ VERBS = {
     "run": Verb("avocado_hvqual.campaign.cli", "qualify this node, or the lab's"),
     "verdict": Verb("avocado_hvqual.reports.cli", "judge a campaign's results; the exit status is the verdict"),
     "report": Verb("avocado_hvqual.reports.cli", "write the reports of a campaign"),
+    "diff": Verb("avocado_hvqual.reports.diff", "what changed from one campaign to another"),
     "explain": Verb("avocado_hvqual.reports.cli", "what a use case, a finding or a verdict means"),
     "fault": Verb("avocado_hvqual.faults.cli", "run a command with a seeded fault, to see that it is noticed"),
     "clean": Verb("avocado_hvqual.campaign.cli", "put back what a killed run left behind"),

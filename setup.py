@@ -82,12 +82,15 @@ setup(
         "rich",
     ],
     extras_require={
+        # `avocado hvqual bugs file` speaks to a Bugzilla through it.
+        "bugzilla": ["python-bugzilla>=3.3"],
         "dev": [
             "ruff",
             "mypy",
             "pytest",
             "hypothesis",
             "import-linter",
+            "python-bugzilla>=3.3",
             "sphinx",
             "vermin",
             "wheel",

@@ -30,3 +30,7 @@ class ImageError(HvqualError):
 
 class RegistrationError(HvqualError):
     """Raised when the provider cannot be registered with avocado-vt."""
+
+
+class TrackerError(HvqualError):
+    """Raised when a bug tracker, the key to it or this desk's notes on it cannot be used."""

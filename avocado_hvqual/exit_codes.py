@@ -20,6 +20,8 @@ None equals a combination of avocado's bits 1, 2, 4 and 8; 2 (usage, definitions
 48    NOT_QUALIFIED
 49    INCOMPLETE
 50    ``verdict --require``: another verdict, another node or too old
+60    ``bugs file``: the tracker refused a report, or could not be reached; what was filed stays filed, the command can be repeated
+61    ``bugs file``: nobody knows whether the tracker took a report (no answer came); it is asked again before anything is sent again
 ====  ====================================================================================================================
 
 `--accept SELECTION` accepts a clean one only, and `--accept LAB_QUALIFIED` one with nothing open and no waiver; what stands on minor
@@ -39,6 +41,7 @@ USAGE = 2
 INTERRUPTED = 8
 PLAIN_RUN = 16
 REQUIREMENT = 50
+TRACKER, TRACKER_UNKNOWN = 60, 61
 
 _CODES = {
     Verdict.QUALIFIED: 40,

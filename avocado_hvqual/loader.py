@@ -16,6 +16,7 @@ from typing import Any, Optional
 from avocado_hvqual import journal_reading as journal
 from avocado_hvqual import tries
 from avocado_hvqual.errors import JournalError
+from avocado_hvqual.mirror import notes as watched
 from avocado_hvqual.model.plan import Plan
 from avocado_hvqual.model.record import (
     Attempt,
@@ -126,6 +127,10 @@ class _Reader:
         """Take a try; whether the node was watched to its end is told by a later line."""
         self.attempts.append(attempt)
         self.fresh.append(attempt)
+
+    def told(self) -> list[Attempt]:
+        """Return the tries that the journal tells, each with whether it was watched."""
+        return [replace(one, watched=(one.case, one.line) in self.watched) for one in self.attempts]
 
     def on_case_end(self, line: Line) -> None:
         data, case = line.data, str(line.data["case"])
@@ -247,13 +252,6 @@ _HANDLERS: dict[str, Callable[[_Reader, Line], None]] = {
 }
 
 
-def _header(line: Line) -> Header:
-    data, versions = line.data, _versions(line.data)
-    return Header(
-        data["id"], data["profile"], data["selection"], data["lab"], data["node"], data["command"], versions, line.wall
-    )
-
-
 def _versions(data: dict[str, Any]) -> dict[str, str]:
     return {str(name): str(value) for name, value in data["versions"].items()}
 
@@ -266,15 +264,16 @@ def load_campaign(folder: Path) -> CampaignRecord:
         raise JournalError(message)
     reader = _Reader(folder)
     reader.take_all(reading)
+    heard = watched.heard(folder, reading.lines)
     torn = f"The journal's last line is torn ({len(reading.torn)} characters): its writer was killed."
     return CampaignRecord(
-        header=_header(reading.lines[0]),
+        header=Header.from_json(reading.lines[0].data, reading.lines[0].wall),
         planned=reader.plan.cases if reader.plan else (),
         required=reader.plan.required if reader.plan else (),
-        attempts=tries.in_order(folder, reader.attempts, reader.starts, reader.jobs),
-        health=tuple(reader.health),
-        doubts=tuple(reader.doubts),
-        known=_known(reader),
+        attempts=tries.in_order(folder, reader.told(), reader.starts, reader.jobs),
+        health=(*reader.health, *heard.events),
+        doubts=(*reader.doubts, *heard.doubts),
+        known=frozenset(one.case for one in {one.case: one for one in reader.told()}.values() if one.watched),
         leftovers=tuple(reader.leftovers),
         gates=tuple(reader.gates),
         parameters=tuple(reader.parameters),
@@ -282,18 +281,12 @@ def load_campaign(folder: Path) -> CampaignRecord:
         reboots=tuple(reader.reboots),
         ended=reader.ended,
         ended_wall=reader.ended_wall or reader.wall,
-        damage=(*reading.damage, *reader.damage),
-        notes=(*dict.fromkeys(reader.notes), *((torn,) if reading.torn else ())),
+        damage=(*reading.damage, *reader.damage, *heard.damage),
+        notes=(*dict.fromkeys(reader.notes), *heard.notes, *((torn,) if reading.torn else ())),
         vouched=tuple(reader.vouched.values()),
         builds=tuple(reader.builds),
         continued=tuple(reader.continued),
     )
-
-
-def _known(reader: _Reader) -> frozenset[str]:
-    """Return the cases whose last try somebody watched to its end: told for the case itself, or for everything up to a later line."""
-    last = {attempt.case: attempt.line for attempt in reader.attempts}
-    return frozenset(case for case, number in last.items() if (case, number) in reader.watched)
 
 
 __all__ = ["load_campaign"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Optional, Protocol, Union
 
 from avocado_hvqual import required
 from avocado_hvqual.errors import PlanError
@@ -89,7 +89,7 @@ def _below(identifier: str, prefix: str) -> bool:
     return identifier == prefix or identifier.startswith(f"{prefix}.")
 
 
-def matches(name: _Name, wanted: str) -> bool:
+def matches(name: Union[_Name, PlannedCase], wanted: str) -> bool:
     """Return whether a word of --only names a case: its category, its id or a beginning of it, or its whole key."""
     identifier = name.key.hv_id
     return (
@@ -192,14 +192,15 @@ def make(
     ready = sorted(
         (_ready(entry, profile, params or {}, changes) for entry in entries), key=lambda case: _order(case.planned)
     )
-    lost = [(row.phase, key) for row, key in asked if not _answered(row, key, ready)]
+    lost = [(row.phase, key) for row, key in asked if not is_answered(row, key, ready)]
     narrowed = _rows(asked)
     return Made(
         profile, tuple(only), tuple(ready), narrowed, tuple(sorted(lost, key=lambda one: one[1])), tuple(changes)
     )
 
 
-def _answered(row: RequiredRow, asked: CaseKey, ready: Sequence[Ready]) -> bool:
+def is_answered(row: RequiredRow, asked: CaseKey, ready: Sequence[Ready]) -> bool:
+    """Return whether one of the cases answers the row at the place that is asked for."""
     return any(row.answered_by(case.planned.key) and case.planned.key.place == asked.place for case in ready)
 
 

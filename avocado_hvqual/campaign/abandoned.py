@@ -27,7 +27,7 @@ def close_all(write: Write) -> int:
     A journal that somebody still writes to holds a lock and is left alone; a damaged one is told and left as it is.
     """
     closed = 0
-    for note, folder in _folders():
+    for note, folder in folders():
         try:
             if folder.joinpath(journal.FILE).exists():
                 closed += _close(folder, write)
@@ -38,7 +38,8 @@ def close_all(write: Write) -> int:
     return closed
 
 
-def _folders() -> Iterator[tuple[Optional[Path], Path]]:
+def folders() -> Iterator[tuple[Optional[Path], Path]]:
+    """Yield (the note that names it, or None, its folder) of each campaign that this host may know of."""
     for path in sorted((home() / "campaigns").glob(f"*/{journal.FILE}")):
         yield None, path.parent
     yield from open_elsewhere()

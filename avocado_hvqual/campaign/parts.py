@@ -31,6 +31,11 @@ class Part(NamedTuple):
         """Whether somebody wrote its last line: itself, or `clean` in its place."""
         return any(line.kind == "campaign-end" for line in self.lines)
 
+    @property
+    def rebooting(self) -> bool:
+        """Whether it ended because the node was to boot anew."""
+        return any(line.kind == "reboot-planned" for line in self.lines)
+
 
 def copy_of(number: int) -> str:
     """Return the name of a part's copy of the kernel log."""

@@ -29,7 +29,7 @@ class Verdict(enum.Enum):
 QUALIFYING = frozenset({Verdict.QUALIFIED, Verdict.QUALIFIED_WITH_MINOR, Verdict.QUALIFIED_WITH_WAIVERS})
 
 
-def _one(finding: Finding) -> Verdict:
+def best_with(finding: Finding) -> Verdict:
     """Return the best verdict that a campaign with this finding can have."""
     if finding.kind in NOT_ATTEMPTED:
         return Verdict.INCOMPLETE
@@ -57,7 +57,7 @@ def basis(findings: Sequence[Finding], required: int, attempted: int) -> Verdict
     Nothing required, or less attempted than required, is INCOMPLETE. A further finding never makes it better.
     """
     complete = Verdict.QUALIFIED if 0 < required == attempted else Verdict.INCOMPLETE
-    return worst([complete, *map(_one, findings)])
+    return worst([complete, *map(best_with, findings)])
 
 
 def fold(amount: Verdict, *, selection: bool, lab: bool) -> Verdict:

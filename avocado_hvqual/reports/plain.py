@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import Qualification
+from avocado_hvqual.model.verdict import best_with
+from avocado_hvqual.observations import FILE
 from avocado_hvqual.reports import history, layers, left_out, spent, words
 from avocado_hvqual.reports.scale import seconds
+from avocado_hvqual.reports.steps import steps
 from avocado_hvqual.reports.tree import start_of
 from avocado_hvqual.reports.words import safe
 
@@ -144,7 +147,8 @@ def _finding(finding: Finding, elsewhere: str, *, explain: bool) -> Iterator[Lin
     for note in notes_of(finding):
         yield Line(f"      {note}")
     rule = f"rule '{finding.rule}', " if explain else ""
-    yield Line(f"      {rule}fingerprint {finding.fingerprint}")
+    allowed = f"; it allows at best {best_with(finding).value}" if explain else ""
+    yield Line(f"      {rule}fingerprint {finding.fingerprint}{allowed}")
     if explain:
         for path in finding.evidence:
             yield Line(f"      evidence: {path}")
@@ -201,12 +205,13 @@ def _explained(qualification: Qualification) -> Iterator[Line]:
         for judgement in result.judgements:
             answer = words.ANSWERS[judgement.answer]
             yield Line(f"      [{answer.symbol}] {judgement.sentence}", answer.tone)
+        if result.judgements:
+            yield Line(f"      read from: {result.logdir}/{FILE}")
     yield from _spent(qualification)
     for name, value, use_cases in scales_of(qualification.scale):
         yield Line(f"  scale: {name} {value} ({', '.join(use_cases)})")
-    yield Line(
-        f"  It comes to {qualification.basis.value}; judged by policy {qualification.policy} as of {qualification.today}."
-    )
+    for number, step in enumerate(steps(qualification), 1):
+        yield Line(f"  {number}. {step}")
 
 
 def _spent(qualification: Qualification) -> Iterator[Line]:

@@ -3,12 +3,17 @@
 
 import argparse
 import json
+import re
+import shutil
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.load import POLICY
+from avocado_hvqual.load import load_policy as real_load_policy
 from avocado_hvqual.reports import REPORTS, cli
 from tests import strategies as make
 from tests.test_load import LEDGER
@@ -140,3 +145,46 @@ def test_a_terminal_gets_colour_and_a_log_does_not(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
     run("verdict", folder)
     assert "\x1b[" not in capsys.readouterr().out
+
+
+def test_explained_needs_no_node_and_is_the_same_bytes_anywhere(folder, tmp_path, capsys, golden):
+    """From a copy elsewhere, in another process's surroundings: the input alone decides."""
+    make.write_trace(folder / "job/test-results/1-start", make.trace(values=(11.0,)))
+    ledger = tmp_path / "issues.yaml"
+    ledger.write_text(
+        LEDGER.replace("wrong-result", "criterion-unmet").replace("stuck for", "guest_ready"), encoding="utf-8"
+    )
+    words = ("--ledger", ledger, "--explain", "--today", "2026-11-21")
+    elsewhere = shutil.copytree(folder, tmp_path / "elsewhere" / "c")
+    said = []
+    for place in (folder, elsewhere, elsewhere):
+        assert run("verdict", place, *words) == 42
+        said.append(capsys.readouterr().out.replace(str(ledger), "issues.yaml"))
+    assert len(set(said)) == 1
+    golden("explain/ledger.txt", re.sub(r"campaign c-1, .*", "campaign c-1", said[0]))
+    documents = []
+    for place in (folder, elsewhere):
+        assert run("verdict", place, *words, "--json") == 42
+        documents.append(capsys.readouterr().out)
+    assert documents[0] == documents[1]
+
+
+def test_another_policy_is_another_verdict_of_the_same_campaign(folder, tmp_path, monkeypatch, capsys):
+    """The row of the other policy is named, and decides."""
+    read = real_load_policy
+    monkeypatch.setattr(cli.load, "load_policy", lambda path=None: replace(read(path), required=()))
+    make.write_trace(folder / "job/test-results/1-start", make.trace(values=(11.0,)))
+    text = POLICY.read_text(encoding="utf-8")
+    rule = "{id: limit-unmet, kinds: [sla-unmet, criterion-unmet], severity: major}"
+    assert rule in text
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        text.replace(rule, rule.replace("limit-unmet", "slow").replace("major", "minor")), encoding="utf-8"
+    )
+    said = []
+    for policy in (POLICY, other):
+        assert run("verdict", folder, "--policy", policy, "--explain", "--today", "2026-11-21") == 48
+        said.append(capsys.readouterr().out)
+    assert ["rule 'limit-unmet'" in one for one in said] == [True, False]
+    assert ["rule 'slow'" in one for one in said] == [False, True]
+    assert "1 minor findings open without a fix target" in said[1]

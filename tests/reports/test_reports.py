@@ -272,3 +272,24 @@ def test_every_exit_criterion_is_told_with_its_answer_and_why(run, name):
     for gate in found.gates:
         assert gate.id in said
         assert gate.sentence[:30] in said.replace('\\"', '"')
+
+
+@EACH
+def test_explained_is_every_step_with_rule_numbers_case_and_file(run):
+    found = RUNS[run]()
+    said = [line.text.strip() for line in plain.lines(found, explain=True)]
+    assert said[-1].endswith(f"the verdict is {found.verdict.value}.") or said[-1].endswith(
+        f"The verdict is {found.verdict.value}."
+    )
+    for finding in found.findings:
+        assert any(
+            f"rule '{finding.rule}', fingerprint {finding.fingerprint}; it allows at best" in line for line in said
+        )
+        assert all(f"evidence: {words.safe(path)}" in said for path in finding.evidence)
+    for result in found.results:
+        assert any(words.safe(result.case) in line for line in said)
+        assert all(any(words.safe(one.sentence) in line for line in said) for one in result.judgements)
+        assert not result.judgements or f"read from: {words.safe(result.logdir)}/observations.jsonl" in said
+    text = "\n".join(said)
+    assert f"{found.attempted} of {found.required} required cases were attempted, which allows at best" in text
+    assert all(gate.reason in text for gate in found.phase_gates)

@@ -24,6 +24,9 @@ STATES = {
     "pmsuspended": (libvirt.VIR_DOMAIN_PMSUSPENDED, "VIR_DOMAIN_PMSUSPENDED_"),
 }
 REBOOTED = "Rebooted"
+# What libvirt tells by events of their own; the detail is the alias of a device, for a size with what it is now (KiB) behind it.
+ADDED, REMOVED, REMOVAL_FAILED = "Device added", "Device removed", "Device removal failed"
+BALLOONED, RESIZED = "Balloon changed", "Memory device resized"
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 EVENTS = ("Defined", "Undefined", "Started", "Suspended", "Resumed", "Stopped", "Shutdown", "PMSuspended", "Crashed")
 
@@ -98,6 +101,11 @@ class Libvirt:
         self._ids = [
             listen(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._keep, None),
             listen(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._keep_reboot, None),
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, self._keep_device, ADDED),
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, self._keep_device, REMOVED),
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, self._keep_device, REMOVAL_FAILED),
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, self._keep_device, BALLOONED),
+            listen(None, libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE, self._keep_size, RESIZED),
         ]
 
     def ours(self, domain: Any) -> bool:
@@ -176,6 +184,15 @@ class Libvirt:
         """Keep a reboot, of which libvirt tells by an event of its own: the domain and its process go on."""
         with self._lock:
             self._events.append(Event(time.monotonic(), domain.name(), REBOOTED, "guest"))
+
+    def _keep_device(self, _conn: Any, domain: Any, what: Any, event: str) -> None:
+        """Keep what happened to the device with the alias *what*, or what the balloon leaves the guest (KiB)."""
+        with self._lock:
+            self._events.append(Event(time.monotonic(), domain.name(), event, str(what)))
+
+    def _keep_size(self, conn: Any, domain: Any, alias: str, size: int, event: str) -> None:
+        """Keep the size (KiB) that a memory device has now."""
+        self._keep_device(conn, domain, f"{alias} {size}", event)
 
     def _keep(self, _conn: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         at = time.monotonic()

@@ -38,5 +38,5 @@ def run(test, params, env):
             strays = cpu_use.Strays(stand.guests)
             with it.record.step("load"), load.burning(stand.guests, it.own.burn_share, it.own.burn * 10 + 60):
                 uses = cpu_use.used(stand.guests, stand.expect, it.own.burn, strays.look)
-            strays.conclude(uses, stand.expect)
         stand.each(allocation.exact)
+        strays.conclude(uses, stand.expect)

@@ -27,6 +27,10 @@ EDIT = "hvqual.lifecycle.edit"
 STATS = "hvqual.lifecycle.stats"
 DEFINE_UNDEFINE = "hvqual.lifecycle.define_undefine"
 AUTOSTART = "hvqual.lifecycle.autostart"
+MAX_VCPUS = "hvqual.cpu.limit.max_vcpus"
+MAX_VCPUS_LIFECYCLE = "hvqual.cpu.limit.max_vcpus_lifecycle"
+CPU_NUMA = "hvqual.cpu.numa.tune"
+GUEST_TOPOLOGY = "hvqual.cpu.numa.guest_topology"
 TWINS = (
     "qemu:hvqual.lifecycle.start",
     "qemu:hvqual.lifecycle.shutdown",
@@ -247,6 +251,16 @@ FAULTS = (
     Fault("pin-is-moved", (PATTERNS,), r"gives pins", "major", act="move-pin", step="load"),
     Fault("nic-is-gone", (PATTERNS,), r"gives network interfaces", "major", act="detach-nic", step="load"),
     Fault("iothread-too-many", (PATTERNS,), r"gives IOThreads", "major", act="add-iothread", step="load"),
+    Fault(
+        "vcpu-goes-offline",
+        (MAX_VCPUS, MAX_VCPUS_LIFECYCLE),
+        r"do not work|CPUs online: ",
+        "major",
+        act="cpu-offline",
+        step="work on each vCPU",
+    ),
+    Fault("numatune-does-nothing", (CPU_NUMA,), r"was given numatune .* its definition says", "major", lie="numatune"),
+    Fault("plug-into-node-does-nothing", (GUEST_TOPOLOGY,), r"vCPUs were plugged: The guest sees", "major", lie="setvcpus"),
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
     Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),

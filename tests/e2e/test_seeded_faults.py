@@ -42,6 +42,10 @@ FILTERS = {
     "hvqual.hostcfg.single_big": "hostcfg.single_big_measured",
     "hvqual.hostcfg.n_equal": "hostcfg.n_equal_measured",
     "hvqual.hostcfg.patterns": "hostcfg.patterns_measured",
+    "hvqual.cpu.limit.max_vcpus": "cpu.limit.max_vcpus single_big",
+    "hvqual.cpu.limit.max_vcpus_lifecycle": "cpu.limit.max_vcpus_lifecycle single_big",
+    "hvqual.cpu.numa.tune": "cpu.numa.tune.each_mode n_equal",
+    "hvqual.cpu.numa.guest_topology": "cpu.numa.guest_topology n_equal",
 }
 
 FEW = (

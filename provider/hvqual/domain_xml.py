@@ -63,6 +63,8 @@ class Tuning:
     """strict, preferred, interleave or restrictive; empty: not said."""
     numa_nodes: str = ""
     """The host's NUMA nodes of the memory, as libvirt writes them ('0-1,3')."""
+    vcpu_cpus: tuple[int, ...] = ()
+    """The host CPUs of each vCPU that may grow and is not pinned, so also of one that is plugged later."""
 
 
 NO_GROWTH, NO_TUNING = Growth(), Tuning()
@@ -189,7 +191,8 @@ def _vcpus(spec: Spec) -> str:
         f"hotpluggable='{'yes' if number else 'no'}'/>"
         for number in range(spec.most_vcpus)
     )
-    count = f"<vcpu placement='static' current='{spec.vcpus}'>{spec.most_vcpus}</vcpu>"
+    where = f" cpuset='{','.join(map(str, spec.tuning.vcpu_cpus))}'" if spec.tuning.vcpu_cpus else ""
+    count = f"<vcpu placement='static'{where} current='{spec.vcpus}'>{spec.most_vcpus}</vcpu>"
     return f"  {count}\n  <vcpus>{each}</vcpus>\n"
 
 

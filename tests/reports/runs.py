@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from avocado_hvqual.ledger import Entry, Ledger
 from avocado_hvqual.model.observation import Evidence, Observation, Problem, Seed, Step
-from avocado_hvqual.model.record import Gate, HealthEvent, ParameterChange
+from avocado_hvqual.model.record import Continued, Gate, HealthEvent, ParameterChange
 from tests.reports.busy import twins
 from tests.strategies import CLOUD, START, STOP, attempt, header, judged, record, row, trace
 
@@ -99,5 +99,16 @@ def hostile():
     )
 
 
-EACH = (clean, one_unmet, unknown, waived, expired, tainted, selection, empty, hostile, twins)
+def patched():
+    """Broken off, resumed, found a bug, and tried again with another QEMU; one case was not tried on that yet."""
+    versions = {"qemu": "7.2.22", "qemu-build": "6dfe17d5170d", "libvirt": "9.0.0"}
+    gone_on = (
+        Continued("resume", "avocado hvqual resume", 1_795_000_900.0),
+        Continued("rerun", "avocado hvqual rerun /campaign --failed", 1_795_001_800.0),
+    )
+    tries = (attempt(START, "FAIL"), attempt(STOP), attempt(START, build=1), attempt(START, build=1))
+    return judged(record(*tries, builds=(versions, {**versions, "qemu-build": "94b1e2c03d7f"}), continued=gone_on))
+
+
+EACH = (clean, one_unmet, unknown, waived, expired, tainted, selection, empty, hostile, twins, patched)
 RUNS = {run.__name__: run for run in EACH}

@@ -20,6 +20,7 @@ from avocado_hvqual.campaign.options import Asked
 from avocado_hvqual.campaign.phase_end import PhaseEnd
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.mirror.mirror import Mirror
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.plan import Made, Ready
 
@@ -68,6 +69,7 @@ class Campaign:
     stopped: bool = False
     rebooting: bool = False
     kernel_log: str = COPY
+    mirror: Optional[Mirror] = None
 
     def header(self) -> dict[str, Any]:
         """Return the data of the journal's first line."""
@@ -83,7 +85,7 @@ class Campaign:
 
     def run(self) -> str:
         """Run all phases; return ``finished``, ``interrupted`` or ``stopped`` (a closed gate). What broke is in ``failures``."""
-        with _signals(), self.journal() as journal:
+        with _signals(), self.journal() as journal, self._mirrored(journal):
             watch = HostWatch(self.folder.path, self.folder.campaign, self.kernel_log)
             try:
                 self.begin(journal)
@@ -101,6 +103,23 @@ class Campaign:
                 with _undisturbed():
                     self._guarded(lambda: self._close(journal, watch), "Closing the journal")
         return self._status()
+
+    @contextmanager
+    def _mirrored(self, journal: Journal) -> Iterator[None]:
+        """Send journal and evidence off the node for the block, where that was asked for; what is lost of it stops nothing."""
+        if not self.asked.mirror:
+            yield
+            return
+        self.mirror = mirror = Mirror(self.asked.mirror, self.folder.path, self.folder.campaign)
+        mirror.start()
+        mirror.attach(journal.append)
+        try:
+            yield
+        finally:
+            with _undisturbed():
+                mirror.finish(leaving=self.rebooting)
+                self.failures += mirror.failures
+                self.progress.say(mirror.words())
 
     @contextmanager
     def _alarm(self, journal: Journal, watch: HostWatch) -> Iterator[None]:
@@ -204,6 +223,8 @@ class Campaign:
 
     def _close(self, journal: Journal, watch: HostWatch) -> None:
         watch.finish(journal, {})
+        if self.mirror is not None:
+            self.mirror.detach()
         if self.rebooting:
             return
         journal.append("campaign-end", {"status": self._status()})

@@ -18,6 +18,7 @@ from avocado_hvqual.campaign import folder, options
 from avocado_hvqual.campaign.durations import Durations
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import PlanError
+from avocado_hvqual.mirror import mirror
 
 LOCK_DIFFERS = 1
 
@@ -184,6 +185,8 @@ def _run(args: argparse.Namespace) -> int:
         libvirt_probe.demand_uris({libvirt_probe.URI})
     around.demand_untainted()
     name = folder.new_id(dt.datetime.now(dt.timezone.utc), profile.name)  # noqa: TID251 - the campaign happens now
+    if asked.mirror:
+        mirror.demand(asked.mirror, name)
     place = folder.create(Path(args.output) if args.output else folder.default_path(name), name)
     return _campaign(_Prepared(made, accept, place, asked))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a campaign is asked beside its plan: policy, ledger, an overridden gate, and who is told of a critical finding at once."""
+"""What a campaign is asked beside its plan: policy, ledger, an overridden gate, a mirror, and who is told of a critical finding at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from avocado_hvqual import load
 from avocado_hvqual.campaign import notify
 from avocado_hvqual.errors import DefinitionError
 from avocado_hvqual.ledger import Ledger
+from avocado_hvqual.mirror import address
 from avocado_hvqual.policy_model import Policy
 
 ON_CRITICAL = (notify.NONE, notify.NOTIFY, notify.STOP)
 PATHS = ("policy", "ledger")
-TEXTS = ("override_gate", "on_critical", "notify_command", "notify_webhook")
+TEXTS = ("mirror", "override_gate", "on_critical", "notify_command", "notify_webhook")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Asked:
     override: str = ""
     """The operator's reason for going on although a gate is closed; empty when he does not."""
     on_critical: notify.OnCritical = field(default_factory=notify.OnCritical)
+    mirror: str = ""
+    """Where journal and evidence are sent while the campaign runs; empty for nowhere."""
 
     def judged_by(self) -> tuple[Policy, Ledger]:
         """Return policy and ledger; DefinitionError with file:line."""
@@ -38,6 +41,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options to a verb that runs a campaign."""
     parser.add_argument("--policy", metavar="FILE", help="judge by this policy (default: the shipped one)")
     parser.add_argument("--ledger", metavar="FILE", help="the operator's known issues and waivers")
+    parser.add_argument(
+        "--mirror", metavar="URI", help="send journal and evidence there while it runs: /path or ssh://user@host/path"
+    )
     parser.add_argument(
         "--override-gate",
         metavar="REASON",
@@ -63,7 +69,8 @@ def read(args: argparse.Namespace) -> Asked:
     if override is not None and not override.strip():
         message = "--override-gate takes the reason, which the verdict tells; it was given an empty one."
         raise DefinitionError(message)
-    asked = Asked(policy, ledger, (override or "").strip())
+    mirror = address.parse(args.mirror).text if args.mirror is not None else ""
+    asked = Asked(policy, ledger, (override or "").strip(), mirror=mirror)
     return replace(asked, on_critical=_on_critical(args, asked.judged_by()[0]))
 
 

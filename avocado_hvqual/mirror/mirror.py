@@ -21,11 +21,13 @@ from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.mirror.address import parse
 from avocado_hvqual.mirror.channel import Channel, LostError, RefusedError
 
-FINISH_SECONDS = 300.0
+FINISH_SECONDS = 180.0
 RESTARTS = 5
 MOST = 40
 """So many changes of state are written into the journal; a line that comes and goes all night fills nothing."""
 RESULT = "mirror.json"
+LOG = "mirror.log"
+"""What a sender that broke says of it."""
 Append = Callable[[str, dict[str, Any]], None]
 
 
@@ -70,9 +72,11 @@ class Mirror:
         self._starts += 1
         command = [sys.executable, "-m", "avocado_hvqual.mirror.sender", self.uri, str(self.folder), self.campaign]
         # A session of its own: Ctrl-C is for the campaign, which then says what the sender is to do.
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
-        )
+        pipe = subprocess.PIPE
+        with (self.folder / LOG).open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=log, start_new_session=True, bufsize=0
+            )
 
     def attach(self, append: Append) -> None:
         """Let changes of state be written into the journal by *append*, those that came before as well."""
@@ -116,27 +120,34 @@ class Mirror:
             self._note({"state": known, "uri": self.uri, "reason": reason})
 
     def _note(self, line: dict[str, Any]) -> None:
+        # Held while the line is written, so that none comes after `detach`: the journal's last line is the campaign's end.
         with self._lock:
-            append = self._append
-            if append is None:
+            if self._append is None:
                 self._pending.append(line)
                 return
             self._written += 1
             if self._written > MOST:
                 return
-        try:
-            append("mirror", line)
-        except (HvqualError, OSError) as error:
-            self.failures.append(f"Noting the state of the mirror failed: {error}")
+            try:
+                self._append("mirror", line)
+            except (HvqualError, OSError) as error:
+                self.failures.append(f"Noting the state of the mirror failed: {error}")
 
-    def finish(self, seconds: float = FINISH_SECONDS) -> bool:
-        """Send the rest, compare both ends, and return whether they are the same; why not is in ``failures``."""
+    def finish(self, seconds: float = FINISH_SECONDS, *, leaving: bool = False) -> bool:
+        """
+        Send the rest, compare both ends, and return whether they are the same; why not is in ``failures``.
+
+        With *leaving* the campaign goes on later, and the watcher is told to wait for it.
+        """
         self._ending.set()
         process = self._process
         if process is None or process.stdin is None:
             return False
         with contextlib.suppress(OSError):
-            process.stdin.write(b"finish\n")
+            if leaving:
+                process.stdin.close()
+            else:
+                process.stdin.write(b"finish\n")
         self._thread.join(seconds)
         if process.poll() is None:
             process.kill()

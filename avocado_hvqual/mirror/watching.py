@@ -44,6 +44,8 @@ class Standing(NamedTuple):
     lines: int = 0
     case: str = ""
     ended: str = ""
+    last: str = ""
+    """The kind of the last line."""
 
 
 class Watch:
@@ -101,6 +103,12 @@ class Watch:
         self.has_left = beat.get("state") == "left"
         if self.has_left:
             self._note("left")
+            self._tell_left()
+
+    def _tell_left(self) -> None:
+        if self._standing().last == "reboot-planned":
+            self.write("The host boots anew, as it announced; the campaign goes on afterwards.")
+        else:
             self._tell("The campaign's process died; its host lives. Resume the campaign there.")
 
     def _how(self, before: dict[str, Any], beat: dict[str, Any], gap: float) -> str:
@@ -154,7 +162,7 @@ class Watch:
             elif line.kind == "case-end":
                 running.pop(str(line.data["case"]), None)
         ended = lines[-1].data["status"] if lines and lines[-1].kind == "campaign-end" else ""
-        return Standing(len(lines), next(reversed(list(running)), ""), ended)
+        return Standing(len(lines), next(reversed(list(running)), ""), ended, lines[-1].kind if lines else "")
 
     def _note(self, kind: str, **fields: Any) -> None:
         self._unwritten.append({"kind": kind, "wall": time.time(), **fields})

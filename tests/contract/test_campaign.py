@@ -132,8 +132,8 @@ def test_an_unmet_limit_is_not_accepted(home: scratch_vt.Scratch, tmp_path: Path
     assert done.returncode == 46, done.stdout + done.stderr
 
 
-def _begin(home: scratch_vt.Scratch, output: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", DRIVER, *words(output, "hang", "cloud")]
+def _begin(home: scratch_vt.Scratch, output: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DRIVER, *words(output, "hang", "cloud"), *more]
     process = subprocess.Popen(
         command, env=home.environment(), cwd=home.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

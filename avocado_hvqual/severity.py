@@ -75,19 +75,29 @@ class Rule:
             (not self.kinds or kind in self.kinds)
             and self.phase in {"", phase}
             and self.category in {"", other.category, _category(other.id_pattern)}
-            and (not self.id_pattern or _within(other.id_pattern or _ids_of(other.category), self.id_pattern))
+            and (not self.id_pattern or any(_within(ids, self.id_pattern) for ids in other.ids))
             and self.observation in {"", other.observation}
             and self.component in {"", other.component}
             and self.message in {"", other.message}
         )
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The patterns within each of which the use cases of this row lie; none where it also asks for what has no use case."""
+        category = f"hvqual.{self.category}.*" if self.category else ""
+        return tuple(filter(None, (self.id_pattern, category, "hvqual.*" if self.phase or self._of_a_case else "")))
+
+    @property
+    def _of_a_case(self) -> bool:
+        # A use case that the plan does not know has no phase and no category: no row is kept for that alone.
+        return bool(self.category or self.observation or self.component or self.id_pattern)
+
+    @property
     def phases(self) -> tuple[str, ...]:
         """The phases that a finding of this row can have; what befell the campaign as a whole has none, and no case's facts."""
         if self.phase:
             return (self.phase,)
-        of_a_case = self.category or self.observation or self.component
-        return PHASES if of_a_case else (*PHASES, "")
+        return PHASES if self._of_a_case else (*PHASES, "")
 
 
 def _category(id_pattern: str) -> str:
@@ -96,14 +106,9 @@ def _category(id_pattern: str) -> str:
     return parts[1] if len(parts) > 2 and parts[0] == "hvqual" and not set(parts[1]) & set("*?[") else ""  # noqa: PLR2004
 
 
-def _ids_of(category: str) -> str:
-    """Return the pattern of a category's use cases; empty for no category."""
-    return f"hvqual.{category}.*" if category else ""
-
-
 def _within(narrow: str, wide: str) -> bool:
     """Whether every use case of the first pattern is one of the second; only a pattern of plain text and ``*`` is known to be wide."""
-    return narrow == wide or (bool(narrow) and not set(wide) & set("?[") and fnmatchcase(narrow, wide))
+    return narrow == wide or (not set(wide) & set("?[") and fnmatchcase(narrow, wide))
 
 
 def _use_case(case: str) -> str:

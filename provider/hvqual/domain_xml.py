@@ -91,6 +91,8 @@ class Spec:
     tuning: Tuning = NO_TUNING
     plugged_kib: tuple[int, ...] = ()
     """The DIMMs that were plugged; `memory_kib` counts them."""
+    ballooned_kib: int = 0
+    """What its balloon has taken of `memory_kib`."""
 
     @property
     def most_vcpus(self) -> int:
@@ -222,7 +224,8 @@ def _cpu(spec: Spec, place: Place) -> str:
 
     A guest with NUMA nodes of its own has a socket for each, where its CPUs can be told apart so: Linux warns of a socket in two nodes.
     """
-    sockets = len(spec.cells) if spec.cells and spec.most_vcpus % len(spec.cells) == 0 else 1
+    nodes = sum(1 for cell in spec.cells if cell.cpus)
+    sockets = nodes if nodes and spec.most_vcpus % nodes == 0 else 1
     inside = f"<topology sockets='{sockets}' dies='1' cores='{spec.most_vcpus // sockets}' threads='1'/>{_cells(spec)}"
     if place.accelerator == "kvm":
         return f"<cpu mode='host-model'>{inside}</cpu>"

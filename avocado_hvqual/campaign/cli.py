@@ -232,7 +232,8 @@ def _enter_lab(args: argparse.Namespace) -> int:
         where = Path(args.output).absolute() if args.output else folder.latest()
         sys.stderr.write(
             f"The host '{lab.NODE}' lost its power during the campaign, which is interrupted. Power it on with 'avocado hvqual lab up', "
-            f"put it in order with 'avocado hvqual clean --lab', then see 'avocado hvqual verdict {where}'.\n"
+            f"put it in order with 'avocado hvqual clean --lab', then see 'avocado hvqual verdict {where}'. All of that, and the rest of "
+            f"the campaign: avocado hvqual resume {where} --lab\n"
         )
         return exit_codes.INTERRUPTED
 

@@ -4,9 +4,10 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import time
+
+from worlds import kill_all
 
 from avocado_hvqual.wait import until
 
@@ -51,11 +52,3 @@ def test_kill_9_then_clean(node):
         assert node.digest() == before, seed
         judged = node.run("avocado", "hvqual", "verdict", str(folder))
         assert "tampered" not in judged.stdout, (seed, judged.stdout)
-
-
-def kill_all(node, process):
-    """Kill -9 the run and everything of it that runs inside the host: avocado, its runners, its tests; not libvirt's QEMUs."""
-    inside = node.inside("pgrep", "-f", "avocado").stdout.split()
-    node.inside("kill", "-9", *inside)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(30)

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,3 +113,11 @@ def mended(node, before):
     assert left == "", left
     after = node.state()
     assert after["digest"] == before["digest"], node.differences(before, after)
+
+
+def kill_all(node, process):
+    """Kill -9 the command and everything of it that runs inside the host: avocado, its runners, its tests; not libvirt's QEMUs."""
+    inside = node.inside("pgrep", "-f", "avocado").stdout.split()
+    node.inside("kill", "-9", *inside)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The DIMMs of a case's guests and the pattern that each guest holds in them, through everything that is done to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from avocado.core.exceptions import TestError
+
+from provider.hvqual import guest_memory, memory_devices, pattern, pinned
+from provider.hvqual.host_config import Shape
+from provider.hvqual.memory_devices import DIMM, Device
+from provider.hvqual.operations import memory_hotplug
+
+if TYPE_CHECKING:
+    from provider.hvqual.expect import Expect
+    from provider.hvqual.guests import Guest
+    from provider.hvqual.pattern import Pattern
+
+# The NUMA node of a guest into which DIMMs are plugged (`memory_devices.roomy`).
+NODE = 1
+
+
+class Wanted(Protocol):
+    """How many DIMMs of which size, the size of the NUMA node for them, and of the pattern that they hold (MiB)."""
+
+    @property
+    def dimms(self) -> int:
+        """The most that a guest gets."""
+
+    @property
+    def dimm_mib(self) -> int:
+        """The size of each."""
+
+    @property
+    def node_mib(self) -> int:
+        """What the NUMA node has without them."""
+
+    @property
+    def pattern_mib(self) -> int:
+        """The size of the pattern; a guest must have so much free without them, where they are to be unplugged."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A pattern, and the boot that it was laid in: no memory outlives a boot."""
+
+    pattern: Pattern
+    boot_id: str
+
+
+class Dimms:
+    """The DIMMs of a case."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        """Plug as *wanted* says; nothing is plugged yet."""
+        self.wanted = wanted
+        self.held: dict[str, Held] = {}
+
+    def roomy(self, shape: Shape) -> Shape:
+        """Return the shape with room for the DIMMs."""
+        most = self.wanted.dimms * self.wanted.dimm_mib * 1024
+        return memory_devices.roomy(shape, self.wanted.dimms, most, self.wanted.node_mib * 1024)
+
+    def plug(self, guest: Guest, expect: Expect) -> None:
+        """Plug one DIMM; a guest that holds no pattern yet holds one from now on. Observe what `memory_hotplug` does."""
+        memory_hotplug.plug(guest, expect, self.wanted.dimm_mib * 1024, NODE)
+        if guest.name not in self.held:
+            laid = memory_hotplug.hold(guest, expect, self.of(guest, expect), self.wanted.pattern_mib)
+            self.held[guest.name] = Held(laid, _boot(guest))
+
+    def plug_all(self, guest: Guest, expect: Expect) -> None:
+        """Plug as many as the guest has room for."""
+        for _ in range(self.wanted.dimms):
+            self.plug(guest, expect)
+
+    def unplug(self, guest: Guest, expect: Expect) -> None:
+        """Unplug the DIMM that was plugged last; what lay in it the guest has elsewhere: observe pattern_kept."""
+        memory_hotplug.unplug(guest, expect, self.of(guest, expect)[-1])
+        self.found_again(guest, expect)
+
+    def unplug_all(self, guest: Guest, expect: Expect) -> None:
+        """Unplug every DIMM that the guest has."""
+        for _ in self.of(guest, expect):
+            self.unplug(guest, expect)
+
+    def refused(self, guest: Guest, expect: Expect) -> None:
+        """Plug a DIMM, have the guest's kernel use it for what it cannot move, and ask for it (`memory_hotplug.refused`)."""
+        device = memory_hotplug.plug(guest, expect, self.wanted.dimm_mib * 1024, NODE)
+        with expect.record.step("pin DIMM", guest.name):
+            memory = guest_memory.told(guest)
+            pinned.for_the_kernel(guest, memory.within(device.base, device.size_kib))
+            pinned.pin(guest, pinned.KERNEL, NODE, self.wanted.pattern_mib)
+        memory_hotplug.refused(guest, expect, device)
+        self.found_again(guest, expect)
+
+    def found_again(self, guest: Guest, expect: Expect) -> None:
+        """Observe pattern_kept: the guest finds its pattern again. Of a boot before this one there is none to be found."""
+        held = self.held.get(guest.name)
+        if held is None:
+            message = f"'{guest.name}' was never given a pattern to hold; this is a fault of the test."
+            raise TestError(message)
+        with expect.record.step("find pattern", guest.name):
+            pattern.kept(guest, expect.record, held.pattern)
+
+    def of(self, guest: Guest, expect: Expect) -> list[Device]:
+        """Return the DIMMs that the running guest has, in the order in which they were plugged."""
+        return [one for one in memory_devices.of(expect.truth, guest.name) if one.model == DIMM]
+
+
+def _boot(guest: Guest) -> str:
+    return "" if guest.witness.armed is None else guest.witness.armed.boot_id

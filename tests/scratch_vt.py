@@ -70,6 +70,7 @@ LEAVES = (
     "killed_runner",
     "once",
     "buggy",
+    "absent",
 )
 
 TEST = '''\
@@ -108,9 +109,10 @@ def run(test, params, env):
     mark("begin")
     write("node_state", when="before", digest="0" * 64)
     what = params["hv_scratch"]
-    # Two that another day goes well: one that hangs, and one that fails, until a file says that it is mended.
+    # What goes well another day: these hang, fail or are cancelled until a file says that it is mended.
     mended = os.path.exists(os.path.join(os.environ["AVOCADO_HVQUAL_HOME"], what))
-    what = {"once": "pass" if mended else "hang", "buggy": "pass" if mended else "fail"}.get(what, what)
+    until_then = {"once": "hang", "buggy": "fail", "absent": "cancel"}
+    what = ("pass" if mended else until_then[what]) if what in until_then else what
     if what == "hang":
         open(os.path.join(test.logdir, "pid"), "w").write(str(os.getpid()))
         time.sleep(600)

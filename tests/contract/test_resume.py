@@ -53,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> scratch_vt.Scratch:
 
 @pytest.fixture(autouse=True)
 def _unmended(home: scratch_vt.Scratch) -> None:
-    for name in ("once", "buggy"):
+    for name in ("once", "buggy", "absent"):
         (home.root / "state" / name).unlink(missing_ok=True)
 
 
@@ -61,12 +61,12 @@ def mend(home: scratch_vt.Scratch, name: str) -> None:
     (home.root / "state" / name).touch()
 
 
-def words(labels: tuple[str, ...], *arguments: str) -> list[str]:
-    return [json.dumps([True, "record", labels]), *arguments]
+def words(labels: tuple[str, ...], *arguments: str, part: bool = True) -> list[str]:
+    return [json.dumps([part, "record" if part else "stop", labels]), *arguments]
 
 
-def go(home: scratch_vt.Scratch, labels: tuple[str, ...], *arguments: str, seed: str = "") -> Any:
-    return home.python(seed + ALONE + DRIVER, *words(labels, *arguments), timeout=240)
+def go(home: scratch_vt.Scratch, labels: tuple[str, ...], *arguments: str, seed: str = "", part: bool = True) -> Any:
+    return home.python(seed + ALONE + DRIVER, *words(labels, *arguments, part=part), timeout=240)
 
 
 def begin(home: scratch_vt.Scratch, labels: tuple[str, ...], *arguments: str) -> subprocess.Popen[str]:
@@ -248,6 +248,28 @@ def test_a_rerun_that_breaks_is_resumed_and_never_erases_what_was(home: scratch_
     assert "1 of 2 cases are to be run" in done.stdout, done.stdout + done.stderr
     assert verdict(output)["cases"][0]["attempts"] == ["PASS", "no end", "PASS"]
     assert done.returncode == 0
+
+
+def test_a_closed_gate_is_asked_again_and_opens_once_what_it_was_closed_for_is_mended(
+    home: scratch_vt.Scratch, tmp_path: Path
+) -> None:
+    output, labels = tmp_path / "out", ("absent", "cloud")
+
+    def gates() -> list[bool]:
+        return [line.data["passed"] for line in journal.read(output).lines if line.kind == "gate"]
+
+    go(home, labels, *run_output(output), part=False)
+    assert (gates(), last(output)) == ([False], {"status": "stopped"})
+    done = go(home, labels, "resume", str(output), part=False)
+    assert (gates(), last(output)) == ([False, False], {"status": "stopped"}), done.stdout + done.stderr
+    assert "1 of 2 cases are to be run" in done.stdout
+    mend(home, "absent")
+    done = go(home, labels, "rerun", str(output), "--open", part=False)
+    assert (gates(), last(output)) == ([False, False], {"status": "stopped"}), done.stdout + done.stderr
+    done = go(home, labels, "resume", str(output), part=False)
+    assert (gates(), last(output)) == ([False, False, True], {"status": "finished"}), done.stdout + done.stderr
+    tries = {case["case"].split(".")[-1].split(":")[0]: case["attempts"] for case in verdict(output)["cases"]}
+    assert tries == {"absent": ["CANCEL", "PASS"], "cloud": ["PASS"]}
 
 
 @pytest.fixture(scope="module")

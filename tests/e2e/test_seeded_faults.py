@@ -108,5 +108,6 @@ def test_fault_is_found(node, fault, use_case):
     caught = [found for found in findings if re.search(fault.caught, found["message"])]
     # In the cloud phase everything is critical (requirement 6.3).
     severity = "critical" if ".cloud." in use_case else fault.severity
-    assert severity in {found["severity"] for found in caught}, findings
+    told = [(found["severity"], found["kind"], found["message"]) for found in findings]
+    assert severity in {found["severity"] for found in caught}, told
     assert node.digest() == before

@@ -259,8 +259,16 @@ FAULTS = (
         act="cpu-offline",
         step="work on each vCPU",
     ),
-    Fault("numatune-does-nothing", (CPU_NUMA,), r"was given numatune .* its definition says", "major", lie="numatune"),
-    Fault("plug-into-node-does-nothing", (GUEST_TOPOLOGY,), r"vCPUs were plugged: The guest sees", "major", lie="setvcpus"),
+    Fault(
+        "numatune-does-nothing",
+        (CPU_NUMA,),
+        r"was given numatune .* its definition says|was started with its memory on node",
+        "major",
+        lie="numatune",
+    ),
+    Fault(
+        "plug-into-node-does-nothing", (GUEST_TOPOLOGY,), r"vCPUs were plugged: The guest sees", "major", lie="setvcpus"
+    ),
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
     Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),

@@ -199,6 +199,13 @@ def test_the_smallest_permitted_scale(value, verdict):
     assert found.verdict.value == verdict
 
 
+def test_the_smallest_try_says_at_which_scale_it_was_asked():
+    policy = replace(POLICY, scale_floors=(ScaleFloor("hvqual.*", "hv_rounds", 20, ("production",)),))
+    tries = [attempt(line=line, trace=trace(params={"hv_rounds": rounds})) for line, rounds in ((10, "20"), (11, "3"))]
+    assert judged(record(*tries), policy=policy).verdict is Verdict.INCOMPLETE
+    assert judged(record(*reversed(tries)), policy=policy).verdict is Verdict.INCOMPLETE
+
+
 def test_a_scale_floor_of_another_profile_does_not_count():
     policy = replace(POLICY, scale_floors=(ScaleFloor("hvqual.*", "hv_rounds", 20, ("production",)),))
     assert judged(record(header=make.header(profile="lab", lab=True)), policy=policy).verdict is Verdict.LAB_QUALIFIED

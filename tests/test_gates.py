@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The eight exit criteria, each met, unmet and unknown for its own reason."""
+
+from dataclasses import replace
+
+import pytest
+
+from avocado_hvqual.ledger import Entry, Ledger
+from avocado_hvqual.model.answer import Answer
+from avocado_hvqual.model.observation import Problem
+from avocado_hvqual.model.record import Gate
+from avocado_hvqual.severity import SeverityTable
+from tests import strategies as make
+from tests.strategies import CLOUD, POLICY, START, attempt, judged, record, row, trace
+
+
+def answers(campaign, **more):
+    return {gate.id.rpartition(".")[2]: (gate.answer, gate.sentence) for gate in judged(campaign, **more).gates}
+
+
+def answer(name, campaign, **more):
+    return answers(campaign, **more)[name][0]
+
+
+def with_problem(kind, key=START, message="so it is"):
+    return attempt(key, trace=trace(key, problems=(Problem(kind, message),)))
+
+
+BOTH = record(attempt(), attempt(CLOUD))
+KNOWN = Entry("K", "https://bugs.example/1", "ops", pattern="so it is")
+
+
+def known(**changes):
+    return Ledger((replace(KNOWN, **changes),))
+
+
+def test_a_whole_and_clean_campaign_meets_all():
+    assert {one for one, _sentence in answers(BOTH).values()} == {Answer.MET}
+    assert len(answers(BOTH)) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "campaign", "sentence"),
+    [
+        ("attempted_hv", record(attempt(status="ERROR"), attempt(CLOUD)), "0 of 1 preparation and hypervisor cases"),
+        ("attempted_hv", replace(BOTH, required=(row(), row(CLOUD), row(make.STOP))), "1 of 2 preparation"),
+        ("attempted_cloud", record(attempt(), attempt(CLOUD, "CANCEL")), "0 of 1 cloud cases"),
+        ("no_critical_major", record(with_problem("wrong-result"), attempt(CLOUD)), "1 critical or major"),
+        ("no_critical_major", record(with_problem("guest-panic"), attempt(CLOUD)), "1 critical or major"),
+        ("minor_target", record(with_problem("wrong-text"), attempt(CLOUD)), "1 minor findings open without"),
+        ("cloud_none_pending", record(attempt(), with_problem("wrong-text", CLOUD)), "1 findings open in the cloud"),
+        ("phase_order", record(with_problem("guest-panic"), attempt(CLOUD)), "with 1 critical findings open"),
+        ("phase_order", record(attempt(status="ERROR"), attempt(CLOUD)), "0 of 1 cases before it attempted"),
+        ("phase_order", replace(BOTH, gates=(Gate("cloud", passed=False, reason="too bad"),)), "too bad"),
+        ("bug_report", record(with_problem("wrong-text"), attempt(CLOUD)), "1 findings open without a bug"),
+    ],
+)
+def test_each_is_unmet_for_its_own_reason(name, campaign, sentence):
+    found, said = answers(campaign)[name]
+    assert found is Answer.UNMET
+    assert sentence in said
+
+
+def test_a_fix_target_meets_minor_target_and_a_bug_meets_bug_report():
+    campaign = record(with_problem("wrong-text"), attempt(CLOUD))
+    assert answer("minor_target", campaign, ledger=known(fix_target="7.3")) is Answer.MET
+    assert answer("minor_target", campaign, ledger=known()) is Answer.UNMET
+    assert answer("bug_report", campaign, ledger=known()) is Answer.MET
+
+
+def test_a_minor_does_not_block_and_a_waived_major_neither():
+    minor = record(with_problem("wrong-text"), attempt(CLOUD))
+    assert answer("no_critical_major", minor) is Answer.MET
+    waived = known(waiver_reason="r", waiver_expires=make.TODAY)
+    major = record(with_problem("wrong-result"), attempt(CLOUD))
+    assert answer("no_critical_major", major, ledger=waived) is Answer.MET
+
+
+def test_what_no_row_knows_is_told_by_severity():
+    table = SeverityTable((POLICY.severities.rules[-1],))
+    found = answer("severity", record(with_problem("wrong-text")), policy=replace(POLICY, severities=table))
+    assert found is Answer.UNMET
+
+
+def test_without_a_required_case_nobody_knows():
+    assert answer("attempted_cloud", record(attempt())) is Answer.UNKNOWN
+    assert answer("attempted_hv", record(attempt(CLOUD))) is Answer.UNKNOWN
+
+
+def test_the_cloud_phase_that_did_not_begin_is_in_order():
+    assert answer("phase_order", record(with_problem("guest-panic"), cases=[START, CLOUD])) is Answer.MET
+
+
+def test_of_a_part_run_each_is_unknown():
+    part = replace(BOTH, header=make.header(selection=True))
+    assert {one for one, _sentence in answers(part).values()} == {Answer.UNKNOWN}

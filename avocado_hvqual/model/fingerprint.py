@@ -42,8 +42,9 @@ _NUMBERS = (
     (re.compile(r"\btmp(?=[a-z0-9_]*\d)[a-z0-9_]{8}\b"), "<tmp>"),
     # A number and a hexadecimal id are one thing: an id of 8 digits may happen to have no letter.
     (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<n>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,}\b", re.IGNORECASE), "<n>"),
-    (re.compile(r"(?:(?<![^\s(=\[])[+-])?\d+(?:\.\d+)?(?:e[+-]?\d+)?"), "<n>"),
+    (re.compile(r"\b(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,}\b", re.IGNORECASE), "<n>"),
+    # With further parts it is a version: the same fault over builds is one, too.
+    (re.compile(r"(?:(?<![^\s(=\[])[+-])?\d+(?:\.\d+)*(?:e[+-]?\d+)?"), "<n>"),
 )
 _IPV6 = re.compile(rf"(?<![\w:.])(?=[0-9a-fA-F:]*\d){_HEX}{{0,4}}(?::{_HEX}{{0,4}}){{2,7}}(?:%\w+)?(?![\w:])")
 _PATH = re.compile(r"(?<![\w<>])(?:/[\w.+@%:*-]+)+")

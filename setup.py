@@ -80,6 +80,8 @@ setup(
         "PyYAML",
         "jsonschema",
         "rich",
+        # Intervals of rates and percentiles in the reports; imported only when something is asked of it.
+        "scipy>=1.10",
     ],
     extras_require={
         # `avocado hvqual bugs file` speaks to a Bugzilla through it.

@@ -14,6 +14,7 @@ import jinja2
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
 from avocado_hvqual.reports import (
+    bearing,
     expected,
     history,
     layers,
@@ -104,6 +105,7 @@ def context(qualification: Qualification) -> dict[str, Any]:
         "by_case": by_case,
         "placed": placed,
         "spreads": samples.spreads(qualification),
+        "claims": bearing.of(qualification),
         "figures": _figures(qualification),
         "overview": overview.of_campaign(qualification),
         "spent": spent.account(qualification),

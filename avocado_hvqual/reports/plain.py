@@ -10,7 +10,7 @@ from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.model.verdict import best_with
 from avocado_hvqual.observations import FILE
-from avocado_hvqual.reports import history, layers, left_out, spent, words
+from avocado_hvqual.reports import bearing, history, layers, left_out, spent, words
 from avocado_hvqual.reports.scale import seconds
 from avocado_hvqual.reports.steps import steps
 from avocado_hvqual.reports.tree import start_of
@@ -198,6 +198,7 @@ def notes_of(finding: Finding) -> Iterator[str]:
 def _explained(qualification: Qualification) -> Iterator[Line]:
     yield Line("")
     yield Line("How it came to this:")
+    claims = bearing.of(qualification)
     for result in qualification.results:
         word = words.OUTCOMES[result.outcome]
         said = [", ".join(result.attempts) or "never tried", result.maturity or "no maturity stated", start_of(result)]
@@ -205,6 +206,7 @@ def _explained(qualification: Qualification) -> Iterator[Line]:
         for judgement in result.judgements:
             answer = words.ANSWERS[judgement.answer]
             yield Line(f"      [{answer.symbol}] {judgement.sentence}", answer.tone)
+        yield from (Line(f"      {claim.sentence}") for claim in claims.get(result.case, ()))
         if result.judgements:
             yield Line(f"      read from: {result.logdir}/{FILE}")
     yield from _spent(qualification)

@@ -17,8 +17,9 @@ from avocado_hvqual.criteria import CRITERIA
 from avocado_hvqual.errors import DefinitionError
 from avocado_hvqual.limits import Limit
 from avocado_hvqual.model.answer import Answer, Judgement
-from avocado_hvqual.model.observation import Observation
 from avocado_hvqual.model.qualification import CaseResult, Qualification
+from avocado_hvqual.reports import bearing
+from avocado_hvqual.reports.numbers import number_of
 from avocado_hvqual.reports.scale import Scale, Tick
 
 START_TIMES = ("guest_ready", "domain_running")
@@ -67,6 +68,8 @@ class Strip(NamedTuple):
     limit_at: Optional[float]
     marks: dict[str, float]
     """Where median, p95 and max stand."""
+    bears: str
+    """What so many samples say of percentiles and of the limit, at 95 %."""
     dots: tuple[Dot, ...] = ()
     columns: tuple[Column, ...] = ()
 
@@ -134,19 +137,6 @@ def _shown(name: str, samples: Sequence[tuple[str, float]], asked: set[str]) -> 
     return name in asked and len(samples) >= LEAST and len({value for _label, value in samples}) > 1
 
 
-def number_of(sample: Observation) -> Optional[float]:
-    """Return a sample as a finite number, or None."""
-    if type(sample.value) is float:
-        return sample.value if math.isfinite(sample.value) else None
-    if isinstance(sample.value, str):
-        return None
-    try:
-        value = float(sample.value)
-    except OverflowError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def _sampled(result: CaseResult, name: str, unit: str, samples: Sequence[tuple[str, float]]) -> Iterator[_Sampled]:
     """Yield the case's samples, and those of each label where there are several."""
     judgements = tuple(one for one in result.judgements if one.observation == name)
@@ -174,7 +164,7 @@ def _spread(name: str, unit: str, sampled: Sequence[_Sampled]) -> Spread:
     scale = Scale(min(0.0, *every), max([largest, *near]) * 1.04 or 1.0)
     shown = sorted(range(len(sampled)), key=lambda place: _urgency(sampled[place]))[:STRIPS]
     drawn = set(shown)
-    strips = tuple(_strip(one, scale, drawn=place in drawn) for place, one in enumerate(sampled))
+    strips = tuple(_strip(one, unit, scale, drawn=place in drawn) for place, one in enumerate(sampled))
     far = sorted(str(limit) for limit in limits if not scale.low <= limit.number <= scale.high)
     return Spread(name, unit, scale.ticks(), strips, len(sampled) - len(drawn), tuple(far))
 
@@ -184,7 +174,7 @@ def _urgency(one: _Sampled) -> tuple[bool, float]:
     return not one.limits, -max(one.values)
 
 
-def _strip(one: _Sampled, scale: Scale, *, drawn: bool) -> Strip:
+def _strip(one: _Sampled, unit: str, scale: Scale, *, drawn: bool) -> Strip:
     numbers = {name: CRITERIA[name].number(one.values) for name in ("count", "min", "median", "p95", "max")}
     answers = [judgement.answer for judgement in one.judgements]
     limit = next(iter(one.limits), None)
@@ -199,6 +189,7 @@ def _strip(one: _Sampled, scale: Scale, *, drawn: bool) -> Strip:
         drawn=drawn,
         limit_at=scale.at(limit.number) if limit is not None and visible else None,
         marks={name: scale.at(numbers[name]) for name in ("median", "p95", "max")},
+        bears=bearing.of_values(one.values, unit, limit)[2],
     )
     if not drawn:
         return strip

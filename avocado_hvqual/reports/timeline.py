@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 from avocado_hvqual.model.observation import CaseTrace, Observation, Step
 from avocado_hvqual.model.qualification import CaseResult
 from avocado_hvqual.model.record import HealthEvent
-from avocado_hvqual.reports.samples import number_of
+from avocado_hvqual.reports.numbers import number_of
 from avocado_hvqual.reports.scale import Scale, Tick, seconds
 
 LANES, BARS, MARKS, PAGE_BARS = 24, 120, 40, 2400

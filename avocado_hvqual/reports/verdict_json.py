@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from avocado_hvqual import exit_codes
 from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
-from avocado_hvqual.reports import layers, tree
+from avocado_hvqual.reports import bearing, layers, tree
 
 FORMAT = 1
 
@@ -30,7 +31,7 @@ def document(qualification: Qualification) -> dict[str, Any]:
         "not_covered": [vars(gap) for gap in qualification.not_covered],
         "exit_criteria": [{**vars(gate), "answer": gate.answer.value} for gate in qualification.gates],
         "phase_gates": [vars(gate) for gate in qualification.phase_gates],
-        "cases": list(map(_case, qualification.results)),
+        "cases": _cases(qualification),
         "fault_layers": [
             {**placed._asdict(), "layer": placed.layer.value, "twins": list(placed.twins)}
             for placed in layers.placements(qualification).values()
@@ -88,11 +89,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _case(result: CaseResult) -> dict[str, Any]:
+def _cases(qualification: Qualification) -> list[dict[str, Any]]:
+    claims = bearing.of(qualification)
+    return [_case(result, claims.get(result.case, ())) for result in qualification.results]
+
+
+def _case(result: CaseResult, claims: Sequence[bearing.Claim]) -> dict[str, Any]:
     criteria = [{**vars(judgement), "answer": judgement.answer.value} for judgement in result.judgements]
     plain = {name: value for name, value in vars(result).items() if name not in {"judgements", "traces", "began"}}
     seeds = [seed._asdict() for trace in result.traces for seed in trace.seeds]
     more = {"attempts": list(result.attempts), "criteria": criteria, "seeds": seeds}
+    more["statistics"] = [claim.document() for claim in claims]
     return {**plain, **more, "warm_guests": tree.warm_guests(result)}
 
 

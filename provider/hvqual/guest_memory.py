@@ -11,10 +11,10 @@ from avocado.core.exceptions import TestError
 
 PLACE = "/sys/devices/system/memory"
 ONLINE, MOVABLE = "online", "Movable"
-# One process reads all of them: a big guest has some hundreds of blocks.
+# One process reads all of them: a big guest has some hundreds of blocks. (An 'ls' would colour what it tells a terminal.)
 ASK = (
     f"grep MemTotal: /proc/meminfo; cd {PLACE} && echo block_size_bytes:$(cat block_size_bytes); "
-    "grep -H . memory[0-9]*/state memory[0-9]*/valid_zones; ls -d memory[0-9]*/node*"
+    "grep -H . memory[0-9]*/state memory[0-9]*/valid_zones; printf '%s\\n' memory[0-9]*/node*"
 )
 FACT = re.compile(r"memory(\d+)/(?:(state|valid_zones):(.*)|node(\d+))")
 
@@ -29,6 +29,7 @@ class Block:
     zones: str
     """The zone that it is in while it is online, else those that it can be put into."""
     node: int
+    """-1 where the kernel tells none."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def parse(text: str, name: str) -> Memory:
     try:
         total, size = int(sizes["MemTotal"].split()[0]), int(sizes["block_size_bytes"], 16) // 1024
         found = tuple(
-            Block(number, about["state"], about["valid_zones"], int(about.get("node", 0)))
+            Block(number, about["state"], about["valid_zones"], int(about.get("node", -1)))
             for number, about in sorted(blocks.items())
         )
     except (KeyError, ValueError, IndexError) as error:

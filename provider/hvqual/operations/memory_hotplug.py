@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from virttest import virsh
 
@@ -24,6 +24,7 @@ from provider.hvqual.wait import WaitTimeoutError, until
 
 if TYPE_CHECKING:
     from provider.hvqual.expect import Expect
+    from provider.hvqual.guest_memory import Block
     from provider.hvqual.guests import Guest
     from provider.hvqual.libvirt_truth import Event
     from provider.hvqual.pattern import Pattern
@@ -50,7 +51,7 @@ def plug(guest: Guest, expect: Expect, size_kib: int, node: int, page_kib: int =
         plugged = (*spec.plugged_kib, size_kib)
         guest.becomes(dataclasses.replace(spec, memory_kib=spec.memory_kib + size_kib, plugged_kib=plugged))
         device = _listed(guest, expect, known, (size_kib, node))
-        _event(guest, expect, called, ADDED, device.aliases)
+        told_event(guest, expect, called, ADDED, device.aliases)
         if _mapped(guest, expect, size_kib) != mapped + 1:
             message = f"'{guest.name}' has a DIMM of {size_kib} KiB by libvirt's word; its QEMU maps no memory for it."
             fail(record, "wrong-result", message, guest.name)
@@ -73,7 +74,7 @@ def unplug(guest: Guest, expect: Expect, device: Device) -> None:
         file = record.folder / f"{guest.name}-{device.alias}.xml"
         file.write_text(device.xml, encoding="utf-8")
         called = expect.act(virsh.detach_device, guest.name, str(file), flagstr="--live")
-        gone = _event(guest, expect, called, REMOVED, device.aliases)
+        gone = told_event(guest, expect, called, REMOVED, device.aliases)
         record.observe("unplug_time", gone.at - called, "s", guest.name)
         spec, left = guest.spec, list(guest.spec.plugged_kib)
         left.remove(size)
@@ -103,7 +104,7 @@ def refused(guest: Guest, expect: Expect, device: Device) -> None:
             guest.name, str(file), flagstr="--live", uri=expect.uri, ignore_status=True, timeout=expect.timeout
         )
         said = told.stderr_text.strip()
-        _event(guest, expect, called, REMOVAL_FAILED, device.aliases)
+        told_event(guest, expect, called, REMOVAL_FAILED, device.aliases)
         good = REFUSAL in said or not told.exit_status
         record.observe("refusal_told", good, "bool", guest.name)
         if not good:
@@ -119,32 +120,47 @@ def refused(guest: Guest, expect: Expect, device: Device) -> None:
 
 
 def hold(guest: Guest, expect: Expect, devices: Sequence[Device], mib: int) -> Pattern:
+    """Have the guest hold a pattern of *mib* in DIMMs of one node, to which nobody wrote before (`hold_in`)."""
+
+    def blocks(memory: Memory) -> list[Block]:
+        return [block for one in devices for block in memory.within(one.base, one.size_kib)]
+
+    return hold_in(guest, expect, devices[0].node, blocks, mib=mib)
+
+
+def hold_in(  # noqa: PLR0913 - what is held, and where
+    guest: Guest,
+    expect: Expect,
+    node: int,
+    blocks: Callable[[Memory], Sequence[Block]],
+    *,
+    mib: int,
+    beside_kib: tuple[int, ...] = (),
+) -> Pattern:
     """
-    Have the guest hold a pattern of *mib* in DIMMs of one node, to which nobody wrote before; return it.
+    Have the guest hold a pattern of *mib* in its NUMA node *node*, in the *blocks* of its memory; return it.
 
     Observe pattern_placed (ratio), which share of its pages lies in them by the guest's page tables, and pattern_backed (ratio): by how
     much more memory the host stands behind the guest than before, as a share of the pattern.
     """
     record = expect.record
     with record.step("hold pattern", guest.name):
-        before = backing(guest, expect)
-        held = pattern.lay(guest, mib, devices[0].node)
+        before = backing(guest, expect, beside_kib)
+        held = pattern.lay(guest, mib, node)
         memory = guest_memory.told(guest)
-        blocks = [block for one in devices for block in memory.within(one.base, one.size_kib)]
-        placed = pattern.share_in(pattern.where(guest, memory), blocks)
+        placed = pattern.share_in(pattern.where(guest, memory), blocks(memory))
         record.observe("pattern_placed", placed, "ratio", guest.name)
-        grown = backing(guest, expect) - before
+        grown = backing(guest, expect, beside_kib) - before
         record.observe("pattern_backed", grown / (mib * 1024), "ratio", guest.name)
     return held
 
 
-def backing(guest: Guest, expect: Expect) -> int:
-    """Return how much of the host's memory (KiB) stands behind the guest's memory, its DIMMs included."""
-    found = smaps.guest_ram(smaps.mappings(expect.one_process(guest)), guest.spec.pieces_kib)
+def backing(guest: Guest, expect: Expect, beside_kib: tuple[int, ...] = ()) -> int:
+    """Return how much of the host's memory (KiB) stands behind the guest's memory, its DIMMs and other devices of *beside_kib*."""
+    pieces = (*guest.spec.pieces_kib, *beside_kib)
+    found = smaps.guest_ram(smaps.mappings(expect.one_process(guest)), pieces)
     if not found:
-        message = (
-            f"The QEMU of '{guest.name}' should map its memory in pieces of {guest.spec.pieces_kib} KiB; it does not."
-        )
+        message = f"The QEMU of '{guest.name}' should map its memory in pieces of {pieces} KiB; it does not."
         fail(expect.record, "wrong-result", message, guest.name)
     return sum(one.held for one in found)
 
@@ -196,7 +212,7 @@ def _listed(guest: Guest, expect: Expect, known: set[str], wanted: tuple[int, in
     return fresh[0]
 
 
-def _event(guest: Guest, expect: Expect, since: float, event: str, details: Sequence[str]) -> Event:
+def told_event(guest: Guest, expect: Expect, since: float, event: str, details: Sequence[str]) -> Event:
     """Expect libvirt to tell *event* of the guest with one of *details* after *since*; return it."""
 
     def seen() -> Event | None:

@@ -37,6 +37,15 @@ _BY_KIND = {
     ),
 }
 
+# What an operation does or says is first a matter of whom it was asked of: libvirt, or QEMU.
+_OF_THE_OPERATION = {
+    FindingKind.OPERATION_REFUSED,
+    FindingKind.WRONG_RESULT,
+    FindingKind.LEFTOVER,
+    FindingKind.WRONG_TEXT,
+    FindingKind.MISSING_MESSAGE,
+}
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -126,7 +135,8 @@ def components(found: Sequence[Finding], placed: dict[str, Placement]) -> list[t
     """
     Return the components that may be at fault, the likeliest first, each with the number of cases that went through it.
 
-    The kind of finding comes first, then what the twins say (above QEMU is libvirt), then what most of the cases have in common.
+    The kind of finding comes first, then what the twins say (above QEMU is libvirt), then, for what an operation did or said, whom it
+    was asked of, then what most of the cases have in common.
     """
     cases = {finding.case: finding.components for finding in found}
     through = Counter(component for named in cases.values() for component in dict.fromkeys(named))
@@ -140,6 +150,9 @@ def components(found: Sequence[Finding], placed: dict[str, Placement]) -> list[t
 def _hint(found: Sequence[Finding], placed: dict[str, Placement]) -> str:
     by_kind = _BY_KIND.get(found[0].kind, "")
     told = {placed[one.case].layer for one in found if one.case in placed and layers.of_finding(one, placed)}
-    if by_kind or len(told) != 1:
-        return by_kind
-    return {Layer.ABOVE_QEMU: "libvirt", Layer.AT_OR_BELOW_QEMU: "qemu", Layer.BELOW_ONLY: "qemu"}.get(told.pop(), "")
+    by_twins = {Layer.ABOVE_QEMU: "libvirt", Layer.AT_OR_BELOW_QEMU: "qemu", Layer.BELOW_ONLY: "qemu"}
+    hint = by_kind or (by_twins.get(told.pop(), "") if len(told) == 1 else "")
+    asked = {finding.case.partition(":")[0] for finding in found}
+    if hint or len(asked) != 1 or found[0].kind not in _OF_THE_OPERATION:
+        return hint
+    return next((name for name in asked if all(name in finding.components for finding in found)), "")

@@ -119,6 +119,13 @@ def test_what_all_cases_have_in_common_is_the_likeliest():
     assert components((one, other), {}) == [("vhost", 2), ("bridge", 1), ("agent", 1)]
 
 
+@pytest.mark.parametrize(("kind", "component"), [("wrong-result", "libvirt"), ("guest-freeze", "qemu")])
+def test_what_an_operation_did_is_a_matter_of_whom_it_was_asked_of(kind, component):
+    own = trace(STOP, status="fail", problems=(Problem(kind, "It is so."),))
+    (draft,) = made(judged(record(attempt(STOP, "FAIL", fail_reason="It is so.", trace=own))))
+    assert draft.fields["component"] == component, "qemu is what its case names first"
+
+
 def test_twins_place_a_fault():
     by_summary = {draft.fields["summary"]: draft.fields["component"] for draft in made(RUNS["twins"]())}
     assert by_summary["guest-reboot: It booted anew."] == "qemu"

@@ -19,7 +19,7 @@ from provider.hvqual.domain_xml import Cell, Spec
 from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest
 from provider.hvqual.host_config import LEAST_KIB, UNIT_KIB, Shape
-from provider.hvqual.shares import cpus
+from provider.hvqual.shares import told_cpus
 from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
@@ -80,13 +80,15 @@ def told(text: str) -> list[Node]:
             found.setdefault(int(node[1]), {})[node[2]] = node[3]
         elif zone:
             number = int(zone[1])
-        elif words[:1] == ["present"]:
+        elif words[:1] == ["present"] and words[1:2] and words[1].isdecimal():
             pages[number] = pages.get(number, 0) + int(words[1])
     return [
         Node(
-            frozenset(cpus(found[node].get("cpus", ""))),
+            frozenset(told_cpus(found[node].get("cpus", ""))),
             pages.get(node, 0) * PAGE_KIB,
-            tuple(int(word) for word in found[node].get("distances", "").split()),
+            tuple(
+                int(word) for word in found[node].get("distances", "").split() if word.isdecimal() and word.isascii()
+            ),
         )
         for node in sorted(found)
     ]

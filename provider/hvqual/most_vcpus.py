@@ -82,7 +82,7 @@ def told(guest: Guest, expect: Expect, machine: int) -> None:
         threads = len(shares.vcpu_threads(found[0].pid)) if len(found) == 1 else 0
         lists = [guest.ask(f"cat /sys/devices/system/cpu/{name}").strip() for name in ("present", "online")]
         seen = {"virsh": said, "the host's threads": str(threads)}
-        seen.update(zip(("CPUs present", "CPUs online"), (str(len(shares.cpus(text))) for text in lists)))
+        seen.update(zip(("CPUs present", "CPUs online"), (str(len(shares.told_cpus(text))) for text in lists)))
         wrong = [f"{who}: {number or 'nothing'}" for who, number in seen.items() if number != str(count)]
         if wrong:
             fail(
@@ -104,7 +104,7 @@ def each_works(guest: Guest, expect: Expect) -> None:
     with expect.record.step("work on each vCPU", guest.name):
         threads = shares.vcpu_threads(host_process.emulators(guest.name)[0].pid)
         ticks, spent = _ticks(guest), [shares.cpu_seconds(thread) for thread in threads]
-        ran = shares.cpus(",".join(guest.ask(_each_once(guest.spec)).split()) or "")
+        ran = {int(word) for word in guest.ask(_each_once(guest.spec)).split() if word.isascii() and word.isdigit()}
         after, later = _ticks(guest), [shares.cpu_seconds(thread) for thread in threads]
         idle = {
             number

@@ -19,6 +19,7 @@ VCPU = re.compile(r"CPU (\d+)/(?:KVM|TCG)")
 # libvirt numbers its IOThreads; QEMU has one of its own for monitors.
 IOTHREAD = re.compile(r"IO iothread\d+")
 NANO = 1e-9
+TOLD = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", re.ASCII)
 # The field 'processor' of proc(5)'s stat is the 39th of the line; the 3rd is the first behind the name, which may hold blanks.
 PROCESSOR = 39 - 3
 
@@ -101,6 +102,11 @@ def cpus(text: str) -> set[int]:
             first, _, last = part.partition("-")
             found.update(range(int(first), int(last or first) + 1))
     return found
+
+
+def told_cpus(text: str) -> set[int]:
+    """Return the CPUs of a list that a guest wrote; none where it is no list, as a guest can write anything."""
+    return cpus(text) if TOLD.fullmatch(text.strip()) else set()
 
 
 def deviations(values: Sequence[float]) -> list[float]:

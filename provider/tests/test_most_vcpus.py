@@ -91,6 +91,8 @@ def test_a_guest_with_all_its_vcpus(world):
         ({"threads": 1}, "the host's threads: 1"),
         ({"present": "0"}, "CPUs present: 1"),
         ({"online": "0"}, "CPUs online: 1"),
+        ({"online": "0-99999999999"}, "CPUs online: 0"),
+        ({"online": "no such file"}, "CPUs online: 0"),
     ],
 )
 def test_one_that_is_missing_is_named_by_who_misses_it(world, change, told):
@@ -105,6 +107,7 @@ def test_one_that_is_missing_is_named_by_who_misses_it(world, change, told):
     [
         {"ran": "0\n0\n"},
         {"ran": ""},
+        {"ran": "0\ntaskset: failed to set pid 9's affinity: Invalid argument\n"},
         {"ticks": ([5, 5], [9, 5])},
         {"ticks": ([5], [9])},
         {"spent": ([1.0, 1.0], [1.5, 1.0])},

@@ -222,3 +222,48 @@ journal.Journal.append = full
     done = home.python(seeded + DRIVER, *words(tmp_path / "out", "pass"))
     assert done.returncode not in {0, 1}, done.stdout + done.stderr
     assert "No space left" in done.stdout + done.stderr
+
+
+def data_of(output: Path, kind: str) -> list[dict[str, Any]]:
+    return [line.data for line in journal.read(output).lines if line.kind == kind]
+
+
+def test_an_overridden_gate_is_passed_and_stands_in_journal_and_verdict(
+    home: scratch_vt.Scratch, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    asked = [*words(output, "cancel", "cloud", part=False, gate="stop"), "--override-gate", "the switch is known"]
+    done = home.python(DRIVER, *asked, timeout=240)
+    assert "closed and overridden (the switch is known)" in done.stdout, done.stdout + done.stderr
+    assert data_of(output, "gate-override") == [{"phase": "cloud", "reason": "the switch is known"}]
+    assert "qemu:hvqual.scratch.cloud:single_big" in [data["case"] for data in data_of(output, "case-begin")]
+    assert last(output) == {"status": "finished"}
+    assert any("the switch is known" in reason for reason in verdict(output)["reasons"])
+    assert verdict(output)["phase_gates"][-1]["override"] == "the switch is known"
+
+
+def test_a_critical_finding_is_told_while_the_campaign_runs_and_ends_the_phase(
+    home: scratch_vt.Scratch, tmp_path: Path
+) -> None:
+    output, told = tmp_path / "out", tmp_path / "told"
+    asked = [*words(output, "pass", "fail", "cloud"), "--on-critical", "stop", "--notify-command", f"tee {told}"]
+    done = home.python(scratch_vt.SEED_LOG + DRIVER, *asked, timeout=240)
+    news = json.loads(told.read_text(encoding="utf-8").splitlines()[0])
+    assert (news["kind"], news["severity"], news["action"]) == ("host-lockup", "critical", "stop")
+    (stop,) = data_of(output, "stop")
+    assert "soft lockup" in stop["reason"]
+    assert [line["problems"] for line in data_of(output, "alarm")] == [[]] * len(data_of(output, "alarm"))
+    assert last(output) == {"status": "stopped"}
+    assert "qemu:hvqual.scratch.cloud:single_big" not in [data["case"] for data in data_of(output, "case-begin")]
+    order = kinds(output)
+    assert order.index("stop") < order.index("campaign-end")
+    assert order.index("stop") < len(order) - 1 - order[::-1].index("health"), "told before the report of the phase"
+    assert any("ended after the case that ran" in note for note in verdict(output)["notes"])
+    assert done.returncode not in {0, 1, 2}, done.stdout + done.stderr
+
+
+def test_an_empty_reason_is_refused_before_anything_is_written(home: scratch_vt.Scratch, tmp_path: Path) -> None:
+    done = home.python(DRIVER, *words(tmp_path / "out", "pass"), "--override-gate=", timeout=60)
+    assert done.returncode == exit_codes.USAGE
+    assert "takes the reason" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -131,3 +131,18 @@ def test_an_image_is_scribbled_on_and_only_ours(tmp_path, monkeypatch) -> None:
         (tmp_path / name).write_bytes(bytes(acts_definition.KNOWN_AT + 1))
     acts_definition.scribble()
     assert [any((tmp_path / name).read_bytes()) for name in ("hvq-1.raw", "theirs.raw")] == [True, False]
+
+
+def test_a_virsh_that_rewrites_does_its_work_with_another_file(tmp_path) -> None:
+    honest, lying, asked = tmp_path / "virsh.honest", tmp_path / "virsh", tmp_path / "dimm.xml"
+    honest.write_text('#!/bin/sh\ncat "$3"\n')
+    lying.write_text(seed.LIAR)
+    for program in (honest, lying):
+        program.chmod(0o755)
+    asked.write_text("<size>131072</size>")
+    told = {"HVQUAL_LIE": "attach-device", "HVQUAL_LIE_DELAY": "0", "HVQUAL_REAL_VIRSH": str(honest)}
+    told["HVQUAL_LIE_REWRITES"] = "s/131072/65536/"
+    done = subprocess.run(
+        [str(lying), "attach-device", "hvq-1", str(asked)], env=told, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "<size>65536</size>"

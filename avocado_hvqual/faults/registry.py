@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from avocado_hvqual.faults.fault import Fault
+from avocado_hvqual.faults.registry_memory import MEMORY
 
 START = "hvqual.lifecycle.start"
 SHUTDOWN = "hvqual.lifecycle.shutdown"
@@ -44,28 +45,6 @@ WATCHED = (START, SHUTDOWN, DESTROY, SAVE_RESTORE, RESTART, SUSPEND_RESUME, PM_S
 
 SNAPSHOTS = (SNAPSHOT_INTERNAL, SNAPSHOT_EXTERNAL, SNAPSHOT_REPEAT)
 SAVED = (MANAGED_SAVE, *SNAPSHOTS)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """
-    One fault: either a virsh that lies, or something that happens behind the test's back when a step begins.
-
-    *lie* is a virsh verb that reports success and does nothing; with *delay* it does its work, but so many seconds late, and
-    with *replays* it says for ever what it said first. Another program's name is that program.
-    *act* is the name of an action in `acts`, done when the first step that starts with *step* begins.
-    *caught* is a regular expression that the message of the finding must match.
-    """
-
-    name: str
-    use_cases: tuple[str, ...]
-    caught: str
-    severity: str
-    lie: str = ""
-    delay: int = 0
-    replays: bool = False
-    act: str = ""
-    step: str = "hold"
 
 
 FAULTS = (
@@ -269,6 +248,7 @@ FAULTS = (
     Fault(
         "plug-into-node-does-nothing", (GUEST_TOPOLOGY,), r"vCPUs were plugged: The guest sees", "major", lie="setvcpus"
     ),
+    *MEMORY,
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
     Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),

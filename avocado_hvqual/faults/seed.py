@@ -17,8 +17,9 @@ from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults.acts import ACTS
 from avocado_hvqual.faults.acts_below import BELOW_ACTS
 from avocado_hvqual.faults.acts_definition import DEFINITION_ACTS
+from avocado_hvqual.faults.acts_memory import MEMORY_ACTS
 from avocado_hvqual.faults.acts_resources import RESOURCE_ACTS
-from avocado_hvqual.faults.registry import Fault
+from avocado_hvqual.faults.fault import Fault
 
 LIAR = """#!/bin/sh
 # A virsh that lies about one verb; HVQUAL_REAL_VIRSH is the honest one.
@@ -38,7 +39,9 @@ if [ "$verb" = "$HVQUAL_LIE" ]; then
         [ -e "$kept" ] || "$HVQUAL_REAL_VIRSH" "$@" >"$kept"
         exec cat "$kept"
     fi
-    if [ "$HVQUAL_LIE_DELAY" -gt 0 ]; then sleep "$HVQUAL_LIE_DELAY"; else echo "Domain did as asked"; exit 0; fi
+    if [ "$HVQUAL_LIE_REWRITES" ]; then
+        for word in "$@"; do [ ! -f "$word" ] || sed -i "$HVQUAL_LIE_REWRITES" "$word"; done
+    elif [ "$HVQUAL_LIE_DELAY" -gt 0 ]; then sleep "$HVQUAL_LIE_DELAY"; else echo "Domain did as asked"; exit 0; fi
 fi
 exec "$HVQUAL_REAL_VIRSH" "$@"
 """
@@ -68,7 +71,7 @@ class Follower(threading.Thread):
         while not self.stopped.wait(0.02):
             if self._begun():
                 try:
-                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **DEFINITION_ACTS}[self.fault.act]()
+                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **DEFINITION_ACTS, **MEMORY_ACTS}[self.fault.act]()
                     self.done = True
                 except Exception as error:  # noqa: BLE001 - told by the seeder after the command
                     self.error = error
@@ -132,6 +135,7 @@ def wrapped(fault: Fault, command: list[str], folder: Path) -> tuple[list[str], 
         "HVQUAL_LIE": fault.lie,
         "HVQUAL_LIE_DELAY": str(fault.delay),
         "HVQUAL_LIE_REPLAYS": str(folder) if fault.replays else "",
+        "HVQUAL_LIE_REWRITES": fault.rewrites,
         "HVQUAL_REAL_VIRSH": str(folder / "virsh.honest"),
     }
     return [*private, *command], {**os.environ, **told}

@@ -41,6 +41,12 @@ def take(guest: Guest, expect: Expect, share: float) -> None:
         expect.record.observe("returned_to_host", returned / taken, "ratio", guest.name)
 
 
+def take_unseen(guest: Guest, expect: Expect, share: float) -> None:
+    """Take *share* percent of its memory from a guest of which nobody knows what it wrote to; observe what `_set` does."""
+    with expect.record.step("take memory", guest.name):
+        _set(guest, expect, part(guest, share))
+
+
 def give_back(guest: Guest, expect: Expect) -> None:
     """Give the guest back all that was taken; observe what `_set` does."""
     with expect.record.step("give memory back", guest.name):
@@ -83,7 +89,7 @@ def _set(guest: Guest, expect: Expect, taken_kib: int) -> None:
             f"The balloon of '{guest.name}' was to leave it {wanted} KiB; libvirt's events told {told or 'nothing'}."
         )
         fail(record, "wrong-result", message, guest.name)
-    after = _settled(guest, expect, before.total_kib - change)
+    after = settled(guest, expect, before.total_kib - change)
     record.observe("balloon_time", time.monotonic() - called, "s", guest.name)
     error = abs(before.total_kib - after - change) / abs(change)
     record.observe("balloon_error", error, "ratio", guest.name)
@@ -97,7 +103,7 @@ def _statistics(guest: Guest, expect: Expect, wanted: int) -> None:
         fail(expect.record, "wrong-result", message, guest.name)
 
 
-def _settled(guest: Guest, expect: Expect, wanted: int) -> int:
+def settled(guest: Guest, expect: Expect, wanted: int) -> int:
     """Return the guest's MemTotal (KiB) as soon as it is *wanted*, or else what it is when it had long enough."""
 
     def there() -> bool:

@@ -11,7 +11,7 @@ from avocado.core.exceptions import TestError
 from provider.hvqual import guest_memory, memory_devices, pattern, pinned
 from provider.hvqual.host_config import Shape
 from provider.hvqual.memory_devices import DIMM, Device
-from provider.hvqual.operations import memory_hotplug
+from provider.hvqual.operations import balloon, memory_hotplug
 
 if TYPE_CHECKING:
     from provider.hvqual.expect import Expect
@@ -57,6 +57,7 @@ class Dimms:
         """Plug as *wanted* says; nothing is plugged yet."""
         self.wanted = wanted
         self.held: dict[str, Held] = {}
+        self.bare_kib: dict[str, int] = {}
 
     def roomy(self, shape: Shape) -> Shape:
         """Return the shape with room for the DIMMs."""
@@ -64,9 +65,10 @@ class Dimms:
         return memory_devices.roomy(shape, self.wanted.dimms, most, self.wanted.node_mib * 1024)
 
     def plug(self, guest: Guest, expect: Expect) -> None:
-        """Plug one DIMM; a guest that holds no pattern yet holds one from now on. Observe what `memory_hotplug` does."""
+        """Plug one DIMM; with its first one the guest holds a pattern in it. Observe what `memory_hotplug` does."""
+        first = not self.of(guest, expect)
         memory_hotplug.plug(guest, expect, self.wanted.dimm_mib * 1024, NODE)
-        if guest.name not in self.held:
+        if first:
             laid = memory_hotplug.hold(guest, expect, self.of(guest, expect), self.wanted.pattern_mib)
             self.held[guest.name] = Held(laid, _boot(guest))
 
@@ -96,13 +98,46 @@ class Dimms:
         self.found_again(guest, expect)
 
     def found_again(self, guest: Guest, expect: Expect) -> None:
-        """Observe pattern_kept: the guest finds its pattern again. Of a boot before this one there is none to be found."""
+        """Observe pattern_kept: the guest finds its pattern again."""
         held = self.held.get(guest.name)
         if held is None:
             message = f"'{guest.name}' was never given a pattern to hold; this is a fault of the test."
             raise TestError(message)
         with expect.record.step("find pattern", guest.name):
             pattern.kept(guest, expect.record, held.pattern)
+
+    def begin(self, guest: Guest, expect: Expect) -> None:
+        """Keep what the guest's kernel has without any DIMM: what it has with some is held against it by `as_foretold`."""
+        memory_hotplug.sizes(guest, expect)
+        self.bare_kib[guest.name] = guest_memory.told(guest).total_kib
+
+    def as_foretold(self, guest: Guest, expect: Expect) -> None:
+        """
+        Expect libvirt, host and guest to have the memory of the model, with its DIMMs and its balloon; observe memory_error (ratio).
+
+        The pattern is there as long as the boot that it was laid in; in another one it is laid anew, if there is a DIMM for it.
+        """
+        with expect.record.step("compare memory", guest.name):
+            memory_hotplug.sizes(guest, expect)
+            memory_hotplug.backing(guest, expect)
+            spec = guest.spec
+            wanted = self.bare_kib[guest.name] + sum(spec.plugged_kib) - spec.ballooned_kib
+            error = abs(balloon.settled(guest, expect, wanted) - wanted) / wanted
+            expect.record.observe("memory_error", error, "ratio", guest.name)
+        held = self.held.get(guest.name)
+        if held is not None and held.boot_id == _boot(guest):
+            self.found_again(guest, expect)
+        elif spec.plugged_kib:
+            self._anew(guest, expect)
+        else:
+            self.held.pop(guest.name, None)
+
+    def _anew(self, guest: Guest, expect: Expect) -> None:
+        """Have the guest hold another pattern in its DIMMs, which it wrote to before it booted; observe pattern_placed."""
+        devices = self.of(guest, expect)
+        with expect.record.step("hold pattern", guest.name):
+            self.held[guest.name] = Held(pattern.lay(guest, self.wanted.pattern_mib, NODE), _boot(guest))
+            memory_hotplug.placed_in(guest, expect, memory_hotplug.blocks_of(devices))
 
     def of(self, guest: Guest, expect: Expect) -> list[Device]:
         """Return the DIMMs that the running guest has, in the order in which they were plugged."""

@@ -121,11 +121,12 @@ def refused(guest: Guest, expect: Expect, device: Device) -> None:
 
 def hold(guest: Guest, expect: Expect, devices: Sequence[Device], mib: int) -> Pattern:
     """Have the guest hold a pattern of *mib* in DIMMs of one node, to which nobody wrote before (`hold_in`)."""
+    return hold_in(guest, expect, devices[0].node, blocks_of(devices), mib=mib)
 
-    def blocks(memory: Memory) -> list[Block]:
-        return [block for one in devices for block in memory.within(one.base, one.size_kib)]
 
-    return hold_in(guest, expect, devices[0].node, blocks, mib=mib)
+def blocks_of(devices: Sequence[Device]) -> Callable[[Memory], list[Block]]:
+    """Return what finds the blocks of DIMMs in a guest's memory."""
+    return lambda memory: [block for one in devices for block in memory.within(one.base, one.size_kib)]
 
 
 def hold_in(  # noqa: PLR0913 - what is held, and where
@@ -147,12 +148,17 @@ def hold_in(  # noqa: PLR0913 - what is held, and where
     with record.step("hold pattern", guest.name):
         before = backing(guest, expect, beside_kib)
         held = pattern.lay(guest, mib, node)
-        memory = guest_memory.told(guest)
-        placed = pattern.share_in(pattern.where(guest, memory), blocks(memory))
-        record.observe("pattern_placed", placed, "ratio", guest.name)
+        placed_in(guest, expect, blocks)
         grown = backing(guest, expect, beside_kib) - before
         record.observe("pattern_backed", grown / (mib * 1024), "ratio", guest.name)
     return held
+
+
+def placed_in(guest: Guest, expect: Expect, blocks: Callable[[Memory], Sequence[Block]]) -> None:
+    """Observe pattern_placed (ratio): which share of the pattern's pages lies in *blocks*, by the guest's page tables."""
+    memory = guest_memory.told(guest)
+    placed = pattern.share_in(pattern.where(guest, memory), blocks(memory))
+    expect.record.observe("pattern_placed", placed, "ratio", guest.name)
 
 
 def backing(guest: Guest, expect: Expect, beside_kib: tuple[int, ...] = ()) -> int:

@@ -32,6 +32,7 @@ from avocado_hvqual.model.record import CampaignRecord
 from avocado_hvqual.model.verdict import Verdict, basis, fold, worst
 from avocado_hvqual.policy_model import Policy
 from avocado_hvqual.severity import Subject
+from avocado_hvqual.uncollected import uncollected
 
 Missing = Sequence[tuple[RequiredRow, str]]
 
@@ -69,6 +70,7 @@ COMPONENT_PROBE = "component "
 """A test's probe so named says whether a component took part: under TCG no guest runs through KVM."""
 
 
+@uncollected()
 def judge(campaign: CampaignRecord, policy: Policy, ledger: Ledger, today: dt.date) -> Qualification:
     """Return the verdict on a campaign with all its reasons."""
     it = _judged(campaign, policy, ledger, today)

@@ -30,6 +30,7 @@ from avocado_hvqual.model.record import (
     Vouched,
 )
 from avocado_hvqual.tries import Job
+from avocado_hvqual.uncollected import uncollected
 
 Line = journal.Line
 
@@ -161,9 +162,8 @@ class _Reader:
     def on_health_state(self, line: Line) -> None:
         case = line.data["case"] or ""
         if line.data["state"] == "known":
-            seen = [attempt for attempt in self.fresh if case in {"", attempt.case}]
-            self.watched |= {(attempt.case, attempt.line) for attempt in seen}
-            self.fresh = [attempt for attempt in self.fresh if attempt not in seen]
+            self.watched |= {(attempt.case, attempt.line) for attempt in self.fresh if case in {"", attempt.case}}
+            self.fresh = [attempt for attempt in self.fresh if case not in {"", attempt.case}]
         else:
             self.doubts.append((case, line.data["reason"] or "No reason was given."))
 
@@ -256,6 +256,7 @@ def _versions(data: dict[str, Any]) -> dict[str, str]:
     return {str(name): str(value) for name, value in data["versions"].items()}
 
 
+@uncollected()
 def load_campaign(folder: Path) -> CampaignRecord:
     """Return what a campaign left in *folder*."""
     reading = journal.read(folder)

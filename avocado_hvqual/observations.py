@@ -8,11 +8,8 @@ format says is a JournalError which begins with file:line. Samples are taken as 
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import isfinite
 from operator import itemgetter
 from pathlib import Path
@@ -32,6 +29,7 @@ _LATEST = 253_402_300_799.0
 _STEP_OF_VM = re.compile(r"(.+) (hvq-[\w.-]+)\Z")
 _SAMPLE = ("value", "name", "unit", "vm", "mono", "samples")
 _sample = itemgetter(*_SAMPLE)
+_new = tuple.__new__
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -115,9 +113,13 @@ class _Builder:
         if type(name) is not str or type(unit) is not str or type(samples) is not int or type(mono) is not float:
             name, unit = _take(line, "name", str), _take(line, "unit", str)
             mono, samples = _take(line, "mono", int, float), _take(line, "samples", int)
+        if type(mono) is float and isfinite(mono):
+            self.last = mono
+        else:
+            self.at(line)
         text = intern(vm) if type(vm) is str else None
         label = intern(_take(line, "label", str)) if "label" in line else ""
-        self.observations.append(Observation(intern(name), value, intern(unit), mono, samples, text, label))
+        self.observations.append(_new(Observation, (intern(name), value, intern(unit), mono, samples, text, label)))
 
     def criterion(self, line: Fields) -> None:
         self.criteria.append((_take(line, "observation", str), _take(line, "limit", str), _take(line, "answer", str)))
@@ -253,20 +255,9 @@ def _apply(builder: _Builder, text: str, number: int) -> None:
     if (number == 0) != (kind == "begin") or builder.ended:
         message = f"'{kind}' at this place: 'begin' comes first and nothing follows 'end'"
         raise _MalformedError(message)
-    builder.at(line)
+    if take is not _Builder.observation:
+        builder.at(line)
     take(builder, line)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Hold the search for cycles back: a record is many objects and no cycle, and the search takes a quarter of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def read(path: Path, prefix: str = "") -> Optional[CaseTrace]:
@@ -277,7 +268,7 @@ def read(path: Path, prefix: str = "") -> Optional[CaseTrace]:
     """
     builder, number, torn = _Builder(prefix), -1, False
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape") as lines, _uncollected():
+        with path.open(encoding="utf-8", errors="surrogateescape") as lines:
             for number, text in enumerate(lines):
                 torn = not text.endswith("\n")
                 if torn:

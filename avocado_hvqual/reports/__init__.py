@@ -14,6 +14,7 @@ from pathlib import Path
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.reports import html, junit, plain, verdict_json
+from avocado_hvqual.uncollected import uncollected
 
 # Written out: this is the list of all there are.
 REPORTS: dict[str, Callable[[Qualification], str]] = {
@@ -24,6 +25,7 @@ REPORTS: dict[str, Callable[[Qualification], str]] = {
 }
 
 
+@uncollected()
 def write(qualification: Qualification, folder: Path) -> list[Path]:
     """Write every report into *folder* and return their paths; HvqualError when the disk refuses."""
     texts = {name: render(qualification) for name, render in REPORTS.items()}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Optional
 from avocado_hvqual import statistics
 from avocado_hvqual.criteria import CRITERIA
 from avocado_hvqual.errors import DefinitionError
-from avocado_hvqual.limits import Limit
+from avocado_hvqual.limits import COMPARATORS, Limit
 from avocado_hvqual.model.qualification import CaseResult, Qualification
 from avocado_hvqual.reports import numbers
 
@@ -55,7 +55,8 @@ def of_values(
         percentiles = {name: CRITERIA[name].number(ordered) for name in statistics.PERCENTILES}
         said.append(statistics.percentile_words(ordered, percentiles, unit))
     if limit is not None and limit.statistic in EACH and len(values) >= LEAST:
-        failures = sum(not limit.holds(value) for value in values)
+        holds, number = COMPARATORS[limit.comparator], limit.number
+        failures = sum(1 for value in values if not holds(value, number))
         said.append(statistics.rate_words(failures, len(values), f"beyond '{limit}'"))
     return failures, percentiles, "; ".join(said)
 

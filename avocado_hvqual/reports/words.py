@@ -90,6 +90,8 @@ def safe(text: object) -> str:
     'red next '
     """
     whole = str(text)
+    if len(whole) <= LONGEST and whole.isascii() and whole.isprintable():
+        return whole
     more = len(whole) - LONGEST
     cut = whole if more <= 0 else f"{whole[:LONGEST]} [and {more} characters more]"
     return _HIDDEN.sub(" ", _ANSI.sub("", cut))

@@ -26,6 +26,7 @@ class Block:
     number: int
     """Its physical address in units of the block size."""
     state: str
+    """Empty while the block comes or goes."""
     zones: str
     """The zone that it is in while it is online, else those that it can be put into."""
     node: int
@@ -71,7 +72,7 @@ def parse(text: str, name: str) -> Memory:
     try:
         total, size = int(sizes["MemTotal"].split()[0]), int(sizes["block_size_bytes"], 16) // 1024
         found = tuple(
-            Block(number, about["state"], about["valid_zones"], int(about.get("node", -1)))
+            Block(number, about.get("state", ""), about.get("valid_zones", ""), int(about.get("node", -1)))
             for number, about in sorted(blocks.items())
         )
     except (KeyError, ValueError, IndexError) as error:

@@ -286,6 +286,12 @@ def test_a_search_that_fails_sends_nothing(bugzilla, file, path, fault, tmp_path
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_page_instead_of_json_asks_whether_it_is_a_bugzilla(bugzilla, file, capsys):
+    bugzilla.faults["GET", "/version$"] = {"text": "<html>", "headers": {"Content-Type": "text/html"}}
+    assert file() == 60
+    assert "answered with text/html instead of JSON. Is --url the address of a Bugzilla" in capsys.readouterr().err
+
+
 def test_nobody_listens(file, capsys):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -333,6 +339,13 @@ def test_a_duplicate_is_followed_to_what_it_is_one_of(bugzilla, file, tmp_path, 
     assert file(folder=another_campaign(tmp_path, monkeypatch)) == 0
     assert len(bugzilla.comments[1]) == 1
     assert len(bugzilla.comments[target]) == 1
+
+
+def test_of_several_reports_with_the_mark_the_first_is_meant(bugzilla, file, tmp_path, monkeypatch):
+    assert file() == 0
+    bugzilla.add(whiteboard=bugzilla.bugs[1]["whiteboard"], alias=[])
+    assert file(folder=another_campaign(tmp_path, monkeypatch)) == 0
+    assert [len(bugzilla.comments[number]) for number in (1, 2)] == [2, 0]
 
 
 def test_two_duplicates_of_each_other_end(bugzilla, file):
@@ -407,6 +420,16 @@ def test_the_key_is_in_no_output_no_log_and_no_file(campaign, tmp_path, auth, fa
         assert not [form for form in forms if form in text]
 
 
+def test_no_other_credentials_are_sent(bugzilla, file, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert file() == 0
+    assert bugzilla.asked
+    assert not [one for one in bugzilla.asked if "Authorization" in one["headers"] or "Cookie" in one["headers"]]
+
+
 def test_the_key_is_no_argument(capsys):
     with pytest.raises(SystemExit):
         run("bugs", "file", "--help")
@@ -442,7 +465,16 @@ def test_a_dry_run_needs_no_key(bugzilla, file, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["bugs.example", "ftp://x", f"https://me:{KEY}@x", f"https://x/?Bugzilla_api_key={KEY}", "https://"]
+    "url",
+    [
+        "bugs.example",
+        "ftp://x",
+        f"https://me:{KEY}@x",
+        f"https://x/?Bugzilla_api_key={KEY}",
+        "https://",
+        "https://me:secret@bugs.example.org",
+        "https://x:port",
+    ],
 )
 def test_a_wrong_address_is_refused_without_repeating_it(file, url):
     with pytest.raises(TrackerError, match="has to be the address of a Bugzilla") as caught:

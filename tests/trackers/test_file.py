@@ -398,7 +398,15 @@ def test_each_way_of_showing_the_key(campaign, tmp_path, auth):
 
 @pytest.mark.parametrize("auth", ["header", "query", "bearer"])
 @pytest.mark.parametrize(
-    "fault", [None, {"status": 500}, {"status": 401, "text": f"no: {KEY}"}, {"text": KEY}, {"drop": True}]
+    "fault",
+    [
+        None,
+        {"status": 500},
+        {"status": 401, "text": f"no: {KEY}"},
+        {"status": 400, "text": json.dumps({"error": True, "code": 306, "message": f"{KEY} is wrong"})},
+        {"text": KEY},
+        {"drop": True},
+    ],
 )
 def test_the_key_is_in_no_output_no_log_and_no_file(campaign, tmp_path, auth, fault, capsys, caplog):
     caplog.set_level(logging.DEBUG)

@@ -181,7 +181,7 @@ def partly(guest: Guest, expect: Expect, wanted: Wanted) -> None:
         change = _ask(guest, expect, 0, gives_up=True)
         left = before + change.gain_kib
         if not (left or change.current_kib):
-            message = f"'{guest.name}' gave all memory back though {wanted.pattern_mib} MiB of its node were pinned. Were they in the device?"
+            message = f"'{guest.name}' gave everything back with {wanted.pattern_mib} MiB of its node pinned: not in the device."
             raise TestError(message)
         told = change.requested_kib == 0 and change.current_kib == left
         record.observe("partial_told", told, "bool", guest.name)

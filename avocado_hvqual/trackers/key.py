@@ -36,7 +36,6 @@ class ApiKey:
         forms = {
             value,
             quote(value),
-            quote(value, safe=""),
             quote_plus(value),
             json.dumps(value)[1:-1],
             repr(value)[1:-1],

@@ -90,6 +90,9 @@ def test_logs_are_masked_within_and_left_alone_after(caplog):
             log.exception("it failed")
     assert logging.getLogRecordFactory() is factory
     assert KEY not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info or record.args], (
+        "a handler may format it by itself"
+    )
     assert caplog.text.count(MASK) >= 3
     log.debug("after %s", "all")
     assert "after all" in caplog.text

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from provider.hvqual.domain_xml import Cell
 from provider.hvqual.host_config import Shape
-from provider.hvqual.libvirt_truth import Libvirt
+
+if TYPE_CHECKING:
+    from provider.hvqual.libvirt_truth import Libvirt
 
 DIMM, VIRTIO_MEM = "dimm", "virtio-mem"
 

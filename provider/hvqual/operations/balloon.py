@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from virttest import virsh
 
-from provider.hvqual import guest_memory, load
+from provider.hvqual import guest_memory, load, memory_seen
 from provider.hvqual.libvirt_truth import BALLOONED
 from provider.hvqual.operations import memory_hotplug
 from provider.hvqual.steps import fail
@@ -34,10 +34,10 @@ def take(guest: Guest, expect: Expect, share: float) -> None:
     Observe returned_to_host (ratio): by how much less the host has behind the guest, as a share of what was taken.
     """
     taken = part(guest, share)
-    before = memory_hotplug.backing(guest, expect)
+    before = memory_seen.backing(guest, expect)
     with expect.record.step("take memory", guest.name):
         _set(guest, expect, taken)
-        returned = before - memory_hotplug.backing(guest, expect)
+        returned = before - memory_seen.backing(guest, expect)
         expect.record.observe("returned_to_host", returned / taken, "ratio", guest.name)
 
 
@@ -59,9 +59,9 @@ def used_again(guest: Guest, expect: Expect, share: float, timeout: float) -> No
 
     It is by how much more the host has behind the guest than before, as a share of the *share* percent that had been taken.
     """
-    before = memory_hotplug.backing(guest, expect)
+    before = memory_seen.backing(guest, expect)
     load.touch(guest, expect, timeout)
-    grown = memory_hotplug.backing(guest, expect) - before
+    grown = memory_seen.backing(guest, expect) - before
     expect.record.observe("taken_from_host", grown / part(guest, share), "ratio", guest.name)
 
 

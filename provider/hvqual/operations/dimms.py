@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from avocado.core.exceptions import TestError
 
-from provider.hvqual import guest_memory, memory_devices, pattern, pinned
+from provider.hvqual import guest_memory, memory_devices, memory_seen, pattern, pinned
 from provider.hvqual.host_config import Shape
 from provider.hvqual.memory_devices import DIMM, Device
 from provider.hvqual.operations import balloon, memory_hotplug
@@ -119,7 +119,7 @@ class Dimms:
         """
         with expect.record.step("compare memory", guest.name):
             memory_hotplug.sizes(guest, expect)
-            memory_hotplug.backing(guest, expect)
+            memory_seen.backing(guest, expect)
             spec = guest.spec
             wanted = self.bare_kib[guest.name] + sum(spec.plugged_kib) - spec.ballooned_kib
             error = abs(balloon.settled(guest, expect, wanted) - wanted) / wanted
@@ -137,7 +137,7 @@ class Dimms:
         devices = self.of(guest, expect)
         with expect.record.step("hold pattern", guest.name):
             self.held[guest.name] = Held(pattern.lay(guest, self.wanted.pattern_mib, NODE), _boot(guest))
-            memory_hotplug.placed_in(guest, expect, memory_hotplug.blocks_of(devices))
+            memory_seen.placed_in(guest, expect, memory_seen.blocks_of(devices))
 
     def of(self, guest: Guest, expect: Expect) -> list[Device]:
         """Return the DIMMs that the running guest has, in the order in which they were plugged."""

@@ -11,12 +11,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from virttest import virsh
 
-from provider.hvqual import guest_memory, memory_devices, pattern, smaps
-from provider.hvqual.guest_memory import MOVABLE, ONLINE, Memory
+from provider.hvqual import guest_memory, memory_devices, memory_seen
 from provider.hvqual.libvirt_truth import ADDED, REMOVAL_FAILED, REMOVED
 from provider.hvqual.memory_devices import DIMM, Device
 from provider.hvqual.steps import fail
@@ -24,13 +23,11 @@ from provider.hvqual.wait import WaitTimeoutError, until
 
 if TYPE_CHECKING:
     from provider.hvqual.expect import Expect
-    from provider.hvqual.guest_memory import Block
     from provider.hvqual.guests import Guest
     from provider.hvqual.libvirt_truth import Event
     from provider.hvqual.pattern import Pattern
 
 REFUSAL = "rejected by the guest"
-KILLED = "dmesg | grep -c 'Out of memory' || true"
 POLL = 0.2
 
 
@@ -42,7 +39,7 @@ def plug(guest: Guest, expect: Expect, size_kib: int, node: int, page_kib: int =
     """
     record = expect.record
     with record.step("plug DIMM", guest.name):
-        before, mapped = guest_memory.told(guest), _mapped(guest, expect, size_kib)
+        before, mapped = guest_memory.told(guest), memory_seen.mapped(guest, expect, size_kib)
         known = {one.alias for one in memory_devices.of(expect.truth, guest.name)}
         file = record.folder / f"{guest.name}-dimm.xml"
         file.write_text(memory_devices.dimm_xml(size_kib, node, page_kib), encoding="utf-8")
@@ -52,10 +49,10 @@ def plug(guest: Guest, expect: Expect, size_kib: int, node: int, page_kib: int =
         guest.becomes(dataclasses.replace(spec, memory_kib=spec.memory_kib + size_kib, plugged_kib=plugged))
         device = _listed(guest, expect, known, (size_kib, node))
         told_event(guest, expect, called, ADDED, device.aliases)
-        if _mapped(guest, expect, size_kib) != mapped + 1:
+        if memory_seen.mapped(guest, expect, size_kib) != mapped + 1:
             message = f"'{guest.name}' has a DIMM of {size_kib} KiB by libvirt's word; its QEMU maps no memory for it."
             fail(record, "wrong-result", message, guest.name)
-        _usable(guest, expect, device, before)
+        memory_seen.usable(guest, expect, device, before)
         record.observe("plug_time", time.monotonic() - called, "s", guest.name)
         sizes(guest, expect)
         record.observe("dimm_exact", True, "bool", guest.name)  # noqa: FBT003 - it is the value
@@ -70,7 +67,7 @@ def unplug(guest: Guest, expect: Expect, device: Device) -> None:
     """
     record, size = expect.record, device.size_kib
     with record.step("unplug DIMM", guest.name):
-        before, mapped = guest_memory.told(guest), _mapped(guest, expect, size)
+        before, mapped = guest_memory.told(guest), memory_seen.mapped(guest, expect, size)
         file = record.folder / f"{guest.name}-{device.alias}.xml"
         file.write_text(device.xml, encoding="utf-8")
         called = expect.act(virsh.detach_device, guest.name, str(file), flagstr="--live")
@@ -79,14 +76,16 @@ def unplug(guest: Guest, expect: Expect, device: Device) -> None:
         spec, left = guest.spec, list(guest.spec.plugged_kib)
         left.remove(size)
         guest.becomes(dataclasses.replace(spec, memory_kib=spec.memory_kib - size, plugged_kib=tuple(left)))
-        _gone(guest, expect, device, before)
-        if _mapped(guest, expect, size) != mapped - 1:
+        if device.alias in {one.alias for one in memory_devices.of(expect.truth, guest.name)}:
+            message = f"'{device.alias}' was unplugged from '{guest.name}', libvirt told so; its XML still has it."
+            fail(record, "wrong-result", message, guest.name)
+        memory_seen.gone(guest, expect, device, before)
+        if memory_seen.mapped(guest, expect, size) != mapped - 1:
             message = (
                 f"'{guest.name}' has no '{device.alias}' any more by libvirt's word; its QEMU still maps the memory."
             )
             fail(record, "leftover", message, guest.name)
         sizes(guest, expect)
-        record.observe("guest_ooms", int(guest.ask(KILLED).split()[-1]), "count", guest.name)
 
 
 def refused(guest: Guest, expect: Expect, device: Device) -> None:
@@ -121,54 +120,7 @@ def refused(guest: Guest, expect: Expect, device: Device) -> None:
 
 def hold(guest: Guest, expect: Expect, devices: Sequence[Device], mib: int) -> Pattern:
     """Have the guest hold a pattern of *mib* in DIMMs of one node, to which nobody wrote before (`hold_in`)."""
-    return hold_in(guest, expect, devices[0].node, blocks_of(devices), mib=mib)
-
-
-def blocks_of(devices: Sequence[Device]) -> Callable[[Memory], list[Block]]:
-    """Return what finds the blocks of DIMMs in a guest's memory."""
-    return lambda memory: [block for one in devices for block in memory.within(one.base, one.size_kib)]
-
-
-def hold_in(  # noqa: PLR0913 - what is held, and where
-    guest: Guest,
-    expect: Expect,
-    node: int,
-    blocks: Callable[[Memory], Sequence[Block]],
-    *,
-    mib: int,
-    beside_kib: tuple[int, ...] = (),
-) -> Pattern:
-    """
-    Have the guest hold a pattern of *mib* in its NUMA node *node*, in the *blocks* of its memory; return it.
-
-    Observe pattern_placed (ratio), which share of its pages lies in them by the guest's page tables, and pattern_backed (ratio): by how
-    much more memory the host stands behind the guest than before, as a share of the pattern.
-    """
-    record = expect.record
-    with record.step("hold pattern", guest.name):
-        before = backing(guest, expect, beside_kib)
-        held = pattern.lay(guest, mib, node)
-        placed_in(guest, expect, blocks)
-        grown = backing(guest, expect, beside_kib) - before
-        record.observe("pattern_backed", grown / (mib * 1024), "ratio", guest.name)
-    return held
-
-
-def placed_in(guest: Guest, expect: Expect, blocks: Callable[[Memory], Sequence[Block]]) -> None:
-    """Observe pattern_placed (ratio): which share of the pattern's pages lies in *blocks*, by the guest's page tables."""
-    memory = guest_memory.told(guest)
-    placed = pattern.share_in(pattern.where(guest, memory), blocks(memory))
-    expect.record.observe("pattern_placed", placed, "ratio", guest.name)
-
-
-def backing(guest: Guest, expect: Expect, beside_kib: tuple[int, ...] = ()) -> int:
-    """Return how much of the host's memory (KiB) stands behind the guest's memory, its DIMMs and other devices of *beside_kib*."""
-    pieces = (*guest.spec.pieces_kib, *beside_kib)
-    found = smaps.guest_ram(smaps.mappings(expect.one_process(guest)), pieces)
-    if not found:
-        message = f"The QEMU of '{guest.name}' should map its memory in pieces of {pieces} KiB; it does not."
-        fail(expect.record, "wrong-result", message, guest.name)
-    return sum(one.held for one in found)
+    return memory_seen.hold_in(guest, expect, devices[0].node, memory_seen.blocks_of(devices), mib=mib)
 
 
 def sizes(guest: Guest, expect: Expect) -> None:
@@ -201,11 +153,6 @@ def dominfo(text: str) -> tuple[int, int]:
     return int(most), int(now)
 
 
-def _mapped(guest: Guest, expect: Expect, size_kib: int) -> int:
-    """Return how many mappings of exactly *size_kib* the guest's QEMU has."""
-    return sum(1 for one in smaps.mappings(expect.one_process(guest)) if one.size == size_kib)
-
-
 def _listed(guest: Guest, expect: Expect, known: set[str], wanted: tuple[int, int]) -> Device:
     """Return the one DIMM that was not *known* before; expect it in the live XML with the size and the node *wanted*."""
     fresh = [one for one in memory_devices.of(expect.truth, guest.name) if one.alias not in known]
@@ -235,41 +182,3 @@ def told_event(guest: Guest, expect: Expect, since: float, event: str, details: 
             f"has {there or 'no memory device'}."
         )
         fail(expect.record, "wrong-result", message, guest.name)
-
-
-def _usable(guest: Guest, expect: Expect, device: Device, before: Memory) -> None:
-    """Expect that the guest comes to have all of the DIMM online, in its node, movable; observe guest_gain_error (ratio)."""
-    wanted = device.size_kib // before.block_kib
-    seen: list[Memory] = []
-
-    def online() -> bool:
-        seen[:] = [guest_memory.told(guest)]
-        blocks = seen[0].within(device.base, device.size_kib)
-        good = [one for one in blocks if (one.state, one.zones, one.node) == (ONLINE, MOVABLE, device.node)]
-        return len(good) == wanted > 0 and seen[0].total_kib > before.total_kib
-
-    try:
-        until(online, expect.timeout, f"the DIMM of '{guest.name}' to be online", interval=POLL)
-    except WaitTimeoutError:
-        found = seen[0].within(device.base, device.size_kib)
-        message = (
-            f"'{guest.name}' should have {wanted} blocks of the DIMM '{device.alias}' online in zone {MOVABLE} of node "
-            f"{device.node}; it has {found or 'none'}, and MemTotal went from {before.total_kib} to {seen[0].total_kib} KiB."
-        )
-        fail(expect.record, "wrong-result", message, guest.name)
-    gain = seen[0].total_kib - before.total_kib
-    expect.record.observe("guest_gain_error", abs(gain - device.size_kib) / device.size_kib, "ratio", guest.name)
-
-
-def _gone(guest: Guest, expect: Expect, device: Device, before: Memory) -> None:
-    """Expect that libvirt and the guest have the DIMM no more; observe guest_loss_error (ratio)."""
-    if device.alias in {one.alias for one in memory_devices.of(expect.truth, guest.name)}:
-        message = f"'{device.alias}' was unplugged from '{guest.name}', libvirt told so; its XML still has it."
-        fail(expect.record, "wrong-result", message, guest.name)
-    after = guest_memory.told(guest)
-    left = after.within(device.base, device.size_kib)
-    if left:
-        message = f"'{device.alias}' was unplugged from '{guest.name}', libvirt told so; the guest still has {left}."
-        fail(expect.record, "wrong-result", message, guest.name)
-    loss = before.total_kib - after.total_kib
-    expect.record.observe("guest_loss_error", abs(loss - device.size_kib) / device.size_kib, "ratio", guest.name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from avocado.core.exceptions import TestError
 from virttest import virsh
 
-from provider.hvqual import capability, guest_memory, memory_devices, pattern, pinned
+from provider.hvqual import capability, guest_memory, memory_devices, memory_seen, pattern, pinned
 from provider.hvqual.guest_memory import MOVABLE
 from provider.hvqual.libvirt_truth import ADDED, REMOVED, RESIZED
 from provider.hvqual.memory_devices import VIRTIO_MEM, Device
@@ -201,7 +201,7 @@ def hold(guest: Guest, expect: Expect, mib: int) -> Pattern:
         # What the guest booted with is not movable.
         return [one for one in memory.blocks if one.node == NODE and one.zones == MOVABLE]
 
-    return memory_hotplug.hold_in(guest, expect, NODE, blocks, mib=mib, beside_kib=(size,))
+    return memory_seen.hold_in(guest, expect, NODE, blocks, mib=mib, beside_kib=(size,))
 
 
 def unplug(guest: Guest, expect: Expect) -> None:

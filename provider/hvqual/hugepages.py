@@ -74,6 +74,11 @@ def none(shape: Shape) -> Shape:
     return dataclasses.replace(shape, hugepage_kib=0)
 
 
+def sized(shape: Shape, size_kib: int) -> Shape:
+    """Return *shape* with its memory in huge pages of *size_kib*, or in none for 0."""
+    return backed(shape, size_kib) if size_kib else none(shape)
+
+
 def pages(memory_kib: int, size_kib: int) -> int:
     """Return how many pages of *size_kib* hold *memory_kib*."""
     return -(-memory_kib // size_kib)
@@ -102,7 +107,7 @@ def require(size_kib: int, shapes: Sequence[Shape], record: Record) -> None:
 
 def _not_mounted(size_kib: int, mounts: Path = MOUNTS) -> str:
     """Return '' where a hugetlbfs with pages of this size is mounted, from which libvirt gives them; else what is missing."""
-    found = set()
+    found: set[int] = set()
     for line in mounts.read_text(encoding="utf-8").splitlines():
         _, _, kind, options, *_ = line.split()
         if kind == "hugetlbfs":
@@ -213,13 +218,7 @@ def balanced(size_kib: int, expect: Expect) -> Iterator[None]:
     """
     before = count(size_kib)
     yield
-    try:
-        until(lambda: not _leaks(before, count(size_kib), size_kib), SETTLE, "huge pages to be given back")
-    except WaitTimeoutError:
-        # What is left is observed below; the limit on it is the case's.
-        pass
-    after = count(size_kib)
-    left = _leaks(before, after, size_kib)
+    left, after = left_since(before, size_kib), count(size_kib)
     for who in ("processes", "files", "cgroup", "pool"):
         if who != "cgroup" or after.cgroup is not None:
             expect.record.observe("pages_leaked", left.get(who, 0), "count")
@@ -229,6 +228,13 @@ def balanced(size_kib: int, expect: Expect) -> Iterator[None]:
             f"Huge pages of {size_kib} KiB are left behind, by who counts them: {left}. Processes: {told or 'none'}."
         )
         fail(expect.record, "leftover", message, None)
+
+
+def left_since(before: Count, size_kib: int) -> dict[str, int]:
+    """Return how many pages more than *before* are held, by who counts, once what is given back had time to be."""
+    with contextlib.suppress(WaitTimeoutError):
+        until(lambda: not _leaks(before, count(size_kib), size_kib), SETTLE, "huge pages to be given back")
+    return _leaks(before, count(size_kib), size_kib)
 
 
 def _leaks(before: Count, after: Count, size_kib: int) -> dict[str, int]:

@@ -8,18 +8,23 @@ the two apart is memory of a process that did not ask: the probe here is one. Th
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import ctypes
 import mmap
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avocado.core.exceptions import TestError
 
-from provider.hvqual import host_process, smaps
+from provider.hvqual import host_process, load, smaps
 from provider.hvqual.host_state import kernel_setting
 from provider.hvqual.settings_file import read_setting
 from provider.hvqual.steps import fail
+from provider.hvqual.wait import WaitTimeoutError, until
 
 if TYPE_CHECKING:
     from provider.hvqual.domain_xml import Spec
@@ -32,14 +37,43 @@ MODES = ("always", "madvise", "never")
 MIB = 1024 * 1024
 # A mapping of this size holds a whole huge page wherever it begins.
 PROBE = 8 * MIB
+FAULTS, COLLAPSES = "thp_fault_alloc", "thp_collapse_alloc"
+# Without pauses, over as much at a time, and over whatever is not in use or not in memory.
+BUSY = {"defrag": 1, "scan_sleep_millisecs": 10, "alloc_sleep_millisecs": 10, "pages_to_scan": 65536}
+TICK = 0.01
+# Write so many MiB and say how long it took (by /proc/uptime: Perl without a module is in every image of the contract).
+FILL = r"""
+sub up { open(my $file, "<", "/proc/uptime") or die; return (split(" ", <$file>))[0] }
+my $size = $ARGV[0] << 20;
+my $start = up();
+my $data = "\1" x $size;
+my $took = up() - $start;
+my $huge = 0;
+if (open(my $file, "<", "/proc/self/smaps_rollup")) { while (<$file>) { $huge = $1 if /^AnonHugePages:\s+(\d+)/ } }
+print "seconds=$took huge=$huge\n";
+"""
 
 
 def policy(folder: Path = FOLDER) -> str:
-    """Return what the kernel is set to: always, madvise or never; never, too, where it has no transparent huge pages."""
+    """Return what the kernel is set to for huge pages of its own size: always, madvise or never; never, too, where it has none."""
     try:
-        return read_setting(folder / "enabled")
+        whole = read_setting(folder / "enabled")
+        size = int(read_setting(folder / "hpage_pmd_size")) // 1024
     except FileNotFoundError:
         return "never"
+    # Newer kernels have a setting for each size, which by default takes the one of all.
+    own = folder / f"hugepages-{size}kB" / "enabled"
+    told = read_setting(own) if own.is_file() else "inherit"
+    return whole if told == "inherit" else told
+
+
+def known(modes: Sequence[str]) -> tuple[str, ...]:
+    """Return *modes*; TestError when one is none of the kernel's."""
+    wrong = [mode for mode in modes if mode not in MODES]
+    if wrong or not modes:
+        message = f"hv_thp_modes: '{' '.join(wrong) or 'nothing'}' is no mode; known are {' '.join(MODES)}."
+        raise TestError(message)
+    return tuple(modes)
 
 
 def given(mode: str, *, advised: bool) -> bool:
@@ -50,9 +84,6 @@ def given(mode: str, *, advised: bool) -> bool:
 @contextlib.contextmanager
 def held_at(mode: str) -> Iterator[None]:
     """Hold the node's transparent huge pages and their making on demand (enabled, defrag) at *mode* for the length of the block."""
-    if mode not in MODES:
-        message = f"hv_thp_modes names '{mode}', which is none of {', '.join(MODES)}."
-        raise TestError(message)
     with kernel_setting(FOLDER / "enabled", mode), kernel_setting(FOLDER / "defrag", mode):
         yield
 
@@ -64,21 +95,15 @@ def probed(*, advised: bool) -> int:
             area.madvise(mmap.MADV_HUGEPAGE)
         for place in range(0, PROBE, mmap.PAGESIZE):
             area[place] = 1
-        holding = [one for one in smaps.mappings(_self()) if one.start <= _address(area) < one.start + one.size * 1024]
+        holding = [
+            one for one in smaps.mappings(os.getpid()) if one.start <= _address(area) < one.start + one.size * 1024
+        ]
         return sum(one.huge for one in holding)
 
 
 def _address(area: mmap.mmap) -> int:
     """Return where a mapping lies."""
-    import ctypes
-
     return ctypes.addressof(ctypes.c_char.from_buffer(area))
-
-
-def _self() -> int:
-    import os
-
-    return os.getpid()
 
 
 def does_as_set(mode: str, expect: Expect) -> None:
@@ -98,7 +123,9 @@ def does_as_set(mode: str, expect: Expect) -> None:
 def ram_of(guest: Guest) -> list[smaps.Mapping]:
     """Return the mappings of the guest's memory in its QEMU; TestError when they cannot be told."""
     processes = host_process.emulators(guest.name)
-    found = smaps.guest_ram([one for process in processes for one in smaps.mappings(process.pid)], guest.spec.pieces_kib)
+    found = smaps.guest_ram(
+        [one for process in processes for one in smaps.mappings(process.pid)], guest.spec.pieces_kib
+    )
     if not found:
         message = f"The memory of '{guest.name}' ({guest.spec.pieces_kib} KiB) is not among the mappings of its QEMU."
         raise TestError(message)
@@ -116,17 +143,98 @@ def part(spec: Spec, found: list[smaps.Mapping]) -> float:
 
 def as_policy(guest: Guest, expect: Expect) -> None:
     """
-    Expect the memory of a guest that runs to lie in huge pages as the node is set: observe thp_backed (ratio), or thp_in_never (KiB).
+    Expect the memory of a guest that runs to lie in huge pages as the node is set: some, or none under 'never'.
 
-    QEMU asked for them, so only 'never' means none.
+    Observe thp_as_set (bool), and thp_backed (ratio) of what is in use where there are to be some.
     """
     if not guest.on:
         return
     found, mode = ram_of(guest), policy()
-    if given(mode, advised=all(smaps.ADVISED in one.flags for one in found)):
+    wanted = given(mode, advised=all(smaps.ADVISED in one.flags for one in found))
+    huge = sum(one.huge for one in found)
+    expect.record.observe("thp_as_set", bool(huge) == wanted, "bool", guest.name)
+    if bool(huge) != wanted:
+        message = (
+            f"Under '{mode}' the memory of '{guest.name}' should {'lie' if wanted else 'not lie'} in transparent huge pages; "
+            f"{huge} of {sum(one.resident for one in found)} KiB do."
+        )
+        fail(expect.record, "wrong-result", message, guest.name)
+    if wanted:
         expect.record.observe("thp_backed", part(guest.spec, found), "ratio", guest.name)
-    else:
-        expect.record.observe("thp_in_never", sum(one.huge for one in found), "KiB", guest.name)
+
+
+def filled(guest: Guest, expect: Expect, share: float) -> None:
+    """
+    Have the guest write *share* of the memory that it has free; observe what `written` and `as_policy` do.
+
+    Observe thp_growth (KiB), by how much more of its memory lies in huge pages than before, where it is to.
+    """
+    before = sum(one.huge for one in ram_of(guest))
+    written(guest, expect, share)
+    as_policy(guest, expect)
+    if given(policy(), advised=True):
+        after = sum(one.huge for one in ram_of(guest))
+        expect.record.observe("thp_growth", after - before, "KiB", guest.name)
+
+
+def written(guest: Guest, expect: Expect, share: float) -> None:
+    """
+    Have the guest write *share* of the memory that it has free.
+
+    Observe fill_rate (MiB/s), and guest_huge (KiB), which is what the guest's own kernel gave in huge pages.
+    """
+    with expect.record.step("fill memory", guest.name):
+        amount = max(1, int(load.available_mib(guest.ask("cat /proc/meminfo")) * share))
+        program = base64.b64encode(FILL.encode()).decode()
+        said = guest.ask(f"echo {program} | base64 -d | perl - {amount}")
+        told = dict(word.split("=", 1) for word in said.split() if "=" in word)
+        try:
+            seconds, huge = float(told["seconds"]), int(told["huge"])
+        except (KeyError, ValueError):
+            message = f"'{guest.name}' did not tell of the {amount} MiB that it was to write; it said: {said[-400:]!r}"
+            raise TestError(message) from None
+        expect.record.observe("fill_rate", amount / max(seconds, TICK), "MiB/s", guest.name)
+        expect.record.observe("guest_huge", huge, "KiB", guest.name)
+
+
+@contextlib.contextmanager
+def counted(mode: str, expect: Expect) -> Iterator[None]:
+    """Count the huge pages that the kernel made on demand in the block: observe thp_faults, or thp_faults_in_never (count)."""
+    before = events(FAULTS)
+    yield
+    made = events(FAULTS) - before
+    expect.record.observe("thp_faults_in_never" if mode == "never" else "thp_faults", made, "count")
+
+
+@contextlib.contextmanager
+def collapses(expect: Expect) -> Iterator[None]:
+    """Observe thp_collapses (count): how many huge pages khugepaged made of small ones in the block, on the whole node."""
+    before = events(COLLAPSES)
+    yield
+    expect.record.observe("thp_collapses", events(COLLAPSES) - before, "count")
+
+
+@contextlib.contextmanager
+def busy_collapser() -> Iterator[None]:
+    """Hold khugepaged, which makes huge pages of small ones, at work without pauses for the length of the block."""
+    with contextlib.ExitStack() as stack:
+        for name, value in BUSY.items():
+            stack.enter_context(kernel_setting(FOLDER / "khugepaged" / name, value))
+        yield
+
+
+def collapsed(guest: Guest, expect: Expect, share: float, timeout: float) -> None:
+    """
+    Wait until khugepaged has *share* of the guest's memory in huge pages, *timeout* seconds at most.
+
+    Observe thp_collapsed (ratio) and collapse_time (s).
+    """
+    with expect.record.step("collapse", guest.name):
+        start = time.monotonic()
+        with contextlib.suppress(WaitTimeoutError):
+            until(lambda: part(guest.spec, ram_of(guest)) >= share, timeout, "khugepaged", interval=0.2)
+        expect.record.observe("thp_collapsed", part(guest.spec, ram_of(guest)), "ratio", guest.name)
+        expect.record.observe("collapse_time", time.monotonic() - start, "s", guest.name)
 
 
 def events(name: str, file: Path = VMSTAT) -> int:

@@ -28,6 +28,7 @@ from provider.hvqual.undo_libvirt import (
 from provider.hvqual.undo_links import link_del, link_up
 from provider.hvqual.undo_pool import destroy_pool
 from provider.hvqual.undo_processes import kill_matching, kill_process, resume_process
+from provider.hvqual.undo_swap import refuse_swap, swap_off
 
 _TIMEOUT_S = 10.0
 
@@ -217,5 +218,6 @@ ACTIONS: dict[str, Action] = {
     "resume_process": _action(resume_process, "process", moot=True),
     "kill_process": _action(kill_process, "process", moot=True),
     "kill_matching": _action(kill_matching, "words", moot=True, refuse=_refuse_words),
+    "swap_off": _action(swap_off, "path", moot=True, refuse=refuse_swap),
     "umount": _action(_umount, "path", moot=True, refuse=_refuse_path),
 }

@@ -265,6 +265,16 @@ def test_a_401_when_filing_is_a_refusal_and_leaves_no_doubt(bugzilla, file, tmp_
     assert file() == 0
 
 
+def test_a_comment_that_was_refused_leaves_no_doubt(bugzilla, file, tmp_path, monkeypatch, capsys):
+    assert file() == 0
+    other = another_campaign(tmp_path, monkeypatch)
+    bugzilla.faults[PUT] = {"status": 401, "text": '{"error": true, "code": 115, "message": "Not you."}', "once": True}
+    assert file(folder=other) == 60
+    assert "Not you." in capsys.readouterr().err
+    assert file(folder=other) == 0
+    assert len(bugzilla.comments[1]) == 2
+
+
 @pytest.mark.parametrize("text", ["<h1>no</h1>", "[]", '{"error": true}', '"x"'])
 def test_a_401_that_is_no_bugzillas(bugzilla, file, text):
     bugzilla.faults[POST] = {"status": 401, "text": text, "once": True}

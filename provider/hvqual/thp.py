@@ -141,15 +141,15 @@ def part(spec: Spec, found: list[smaps.Mapping]) -> float:
     return sum(one.huge for one in found) / held
 
 
-def as_policy(guest: Guest, expect: Expect) -> None:
+def as_set(guest: Guest, expect: Expect, mode: str) -> None:
     """
-    Expect the memory of a guest that runs to lie in huge pages as the node is set: some, or none under 'never'.
+    Expect the memory of a guest that runs to lie in huge pages as the node was set to *mode*: some, or none under 'never'.
 
     Observe thp_as_set (bool), and thp_backed (ratio) of what is in use where there are to be some.
     """
     if not guest.on:
         return
-    found, mode = ram_of(guest), policy()
+    found = ram_of(guest)
     wanted = given(mode, advised=all(smaps.ADVISED in one.flags for one in found))
     huge = sum(one.huge for one in found)
     expect.record.observe("thp_as_set", bool(huge) == wanted, "bool", guest.name)
@@ -163,16 +163,16 @@ def as_policy(guest: Guest, expect: Expect) -> None:
         expect.record.observe("thp_backed", part(guest.spec, found), "ratio", guest.name)
 
 
-def filled(guest: Guest, expect: Expect, share: float) -> None:
+def filled(guest: Guest, expect: Expect, share: float, mode: str) -> None:
     """
-    Have the guest write *share* of the memory that it has free; observe what `written` and `as_policy` do.
+    Have the guest write *share* of the memory that it has free; observe what `written` and `as_set` do.
 
     Observe thp_growth (KiB), by how much more of its memory lies in huge pages than before, where it is to.
     """
     before = sum(one.huge for one in ram_of(guest))
     written(guest, expect, share)
-    as_policy(guest, expect)
-    if given(policy(), advised=True):
+    as_set(guest, expect, mode)
+    if given(mode, advised=True):
         after = sum(one.huge for one in ram_of(guest))
         expect.record.observe("thp_growth", after - before, "KiB", guest.name)
 
@@ -209,8 +209,9 @@ def counted(mode: str, expect: Expect) -> Iterator[None]:
 @contextlib.contextmanager
 def collapses(expect: Expect) -> Iterator[None]:
     """Observe thp_collapses (count): how many huge pages khugepaged made of small ones in the block, on the whole node."""
-    before = events(COLLAPSES)
-    yield
+    with expect.record.step("khugepaged"):
+        before = events(COLLAPSES)
+        yield
     expect.record.observe("thp_collapses", events(COLLAPSES) - before, "count")
 
 

@@ -5,6 +5,7 @@ Guests without huge pages go through the same life beside a pool of them: none i
 Use case ``hvqual.memory.no_hugepage.lifecycle``.
 """
 
+import functools
 from dataclasses import dataclass
 
 from provider.hvqual import allocation, hugepages, load, thp
@@ -41,11 +42,12 @@ def run(test, params, env):
         own = it.own
         with defined(it, hugepages.none) as stand, hugepages.balanced(own.page_kib, stand.expect):
             stand.bring_up()
-            table = followed(followed(LIFECYCLE, hugepages.exact), thp.as_policy)
+            look = functools.partial(thp.as_set, mode=thp.policy())
+            table = followed(followed(LIFECYCLE, hugepages.exact), look)
             Walks(stand, table, own.replays, model=UP).sequence(own.sequence, own.rounds)
             with stand.watched():
                 stand.each(load.touch, own.touch_timeout)
-                stand.each(thp.as_policy)
+                stand.each(look)
                 stand.each(allocation.exact)
                 hugepages.add_up(stand.guests, stand.expect)
             stand.each(power.destroy)

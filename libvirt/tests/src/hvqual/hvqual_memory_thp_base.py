@@ -35,5 +35,5 @@ def run(test, params, env):
                 thp.does_as_set(mode, stand.expect)
                 stand.bring_up()
                 with stand.watched():
-                    stand.each(thp.filled, it.own.fill_share)
+                    stand.each(thp.filled, it.own.fill_share, mode)
                 stand.each(power.destroy)

@@ -33,10 +33,10 @@ def run(test, params, env):
         own = it.own
         with thp.held_at("never"):
             stand.bring_up()
-            stand.each(thp.filled, own.fill_share)
+            stand.each(thp.filled, own.fill_share, "never")
         held = patterns.laid(stand.guests, own.pattern_mib)
         with thp.held_at("always"), thp.busy_collapser(), stand.watched():
             with thp.collapses(stand.expect):
-                stand.each(thp.filled, own.refill_share)
+                stand.each(thp.filled, own.refill_share, "always")
                 stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)
             stand.each(patterns.kept, held)

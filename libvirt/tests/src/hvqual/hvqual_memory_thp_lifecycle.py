@@ -5,6 +5,7 @@ Guests whose memory lies in transparent huge pages go through every operation of
 Use case ``hvqual.memory.thp.lifecycle``.
 """
 
+import functools
 from dataclasses import dataclass
 
 from provider.hvqual import hugepages, load, thp
@@ -35,9 +36,10 @@ def run(test, params, env):
     with case(test, params, env, ThpLifecycle) as it, thp.held_at(it.own.thp_mode):
         with defined(it, hugepages.none) as stand:
             stand.bring_up()
-            stand.each(thp.as_policy)
-            walks = Walks(stand, followed(LIFECYCLE, thp.as_policy), it.own.replays, model=UP)
+            look = functools.partial(thp.as_set, mode=it.own.thp_mode)
+            stand.each(look)
+            walks = Walks(stand, followed(LIFECYCLE, look), it.own.replays, model=UP)
             walks.sequence(it.own.sequence, it.own.rounds)
             with stand.watched():
                 stand.each(load.touch, it.own.touch_timeout)
-                stand.each(thp.as_policy)
+                stand.each(look)

@@ -40,7 +40,7 @@ def run(test, params, env):
                 stand.bring_up()
                 held = patterns.laid(stand.guests, own.pattern_mib)
                 with stand.watched():
-                    stand.each(thp.filled, own.fill_share)
+                    stand.each(thp.filled, own.fill_share, "always")
                     stand.each(pressure.squeezed, own.squeeze_share)
                     stand.each(pressure.released)
                     stand.each(patterns.kept, held)

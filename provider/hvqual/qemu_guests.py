@@ -17,11 +17,12 @@ from typing import Any, Callable, TypeVar
 
 from avocado.core.exceptions import TestError
 
-from provider.hvqual import capability, host_config, host_process, images, marks, qemu_power, together
+from provider.hvqual import capability, host_config, host_process, images, marks, qemu_memory, qemu_power, together
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
 from provider.hvqual.guests import Guest, make_disks
 from provider.hvqual.heartbeat import PORT_NAME, Observer, free_socket_path
+from provider.hvqual.host_config import Shape
 from provider.hvqual.host_state import temporary_path, temporary_process
 from provider.hvqual.post_mortem import examine
 from provider.hvqual.qemu_power import Below
@@ -74,14 +75,22 @@ class QemuStand:
         together.each(self.guests, lambda guest: matches_model(guest, self.case.record))
 
 
+def _as_it_is(shape: Shape) -> Shape:
+    return shape
+
+
 @contextmanager
-def described(case: Case[Any]) -> Iterator[QemuStand]:
-    """Hold the case's guests ready to be started for the length of the block; at its end none runs and no file is left."""
+def described(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) -> Iterator[QemuStand]:
+    """
+    Hold the case's guests ready to be started for the length of the block; at its end none runs and no file is left.
+
+    *otherwise* makes of what the host configuration gives a VM what this case needs of it, as in `libvirt_guests.defined`.
+    """
     wanted = case.wanted
     image = images.load(wanted.image_home, wanted.image)
     accelerator = capability.accelerator_of(wanted.qemu_binary, case.record)
     room = capability.capacity(wanted.reserve_cpus, wanted.reserve_memory_mib, wanted.max_memory_mib)
-    found = host_config.shapes(case.identity.host_config, wanted, room)
+    found = [otherwise(shape) for shape in host_config.shapes(case.identity.host_config, wanted, room)]
     with ExitStack() as stack:
         observer = stack.enter_context(Observer(bridge_address(str(case.params["netdst"])), wanted.witness_port))
         guests = []
@@ -162,10 +171,11 @@ def _machine(case: Case[Any], guest: Guest) -> dict[str, str]:
         "cpu_model": TCG_MODEL if tcg else "host",
         "smp": str(spec.vcpus),
         "vcpu_sockets": "1",
-        "vcpu_cores": str(spec.vcpus),
+        "vcpu_cores": str(spec.most_vcpus),
         "vcpu_threads": "1",
-        "vcpu_maxcpus": str(spec.vcpus),
-        "mem": str(spec.memory_kib // 1024),
+        "vcpu_maxcpus": str(spec.most_vcpus),
+        "mem": str(spec.boot_kib // 1024),
+        **qemu_memory.params(spec),
     }
 
 

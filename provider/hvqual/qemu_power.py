@@ -15,7 +15,7 @@ from typing import Any, Callable
 from avocado.core.exceptions import TestError
 from virttest import qemu_monitor, virt_vm
 
-from provider.hvqual import host_process
+from provider.hvqual import host_process, shares
 from provider.hvqual.guests import Guest
 from provider.hvqual.operations import boots, freed, halt, late
 from provider.hvqual.record import Record
@@ -63,11 +63,12 @@ class Below:
             fail(self.record, "wrong-result", message, guest.name)
 
     def one_process(self, guest: Guest) -> int:
-        """Expect exactly one QEMU of the guest, as it was asked for; return its pid."""
+        """Expect exactly one QEMU of the guest, as it was asked for; vCPUs that may come and go are counted by their threads. Return its pid."""
         found = host_process.emulators(guest.name)
-        wanted = (guest.spec.vcpus, guest.spec.memory_kib // 1024)
-        if len(found) != 1 or (found[0].vcpus, found[0].memory_mib) != wanted:
-            seen = [(process.pid, process.vcpus, process.memory_mib) for process in found]
+        wanted = (guest.spec.vcpus, guest.spec.boot_kib // 1024)
+        grows = bool(guest.spec.growth.max_vcpus)
+        seen = [(one.pid, len(shares.vcpu_threads(one.pid)) if grows else one.vcpus, one.memory_mib) for one in found]
+        if len(seen) != 1 or seen[0][1:] != wanted:
             message = (
                 f"'{guest.name}' should be one QEMU with (CPUs, MiB) {wanted}; the host has (pid, CPUs, MiB) {seen}."
             )
@@ -110,6 +111,7 @@ def start(guest: Guest, below: Below) -> str:
 
     avocado-vt 113 starts QEMU with -S and takes about 3 s to open its monitors: that is no time of the product.
     """
+    guest.take_up()
     with below.record.step("start", guest.name):
         below.make(guest, guest.vm.create)
         below.one_process(guest)

@@ -31,14 +31,17 @@ def take(guest: Guest, expect: Expect, share: float) -> None:
     """
     Take *share* percent of its memory from the guest, which has written to all of it; observe what `_set` does.
 
-    Observe returned_to_host (ratio): by how much less the host has behind the guest, as a share of what was taken.
+    Observe returned_to_host (ratio): by how much less the host has behind the guest, as a share of what was taken; and left_on_host
+    (ratio): how much more than the guest may have now it still has. What the guest never wrote to the host never had.
     """
     taken = part(guest, share)
     before = memory_seen.backing(guest, expect)
     with expect.record.step("take memory", guest.name):
         _set(guest, expect, taken)
-        returned = before - memory_seen.backing(guest, expect)
-        expect.record.observe("returned_to_host", returned / taken, "ratio", guest.name)
+        after = memory_seen.backing(guest, expect)
+        expect.record.observe("returned_to_host", (before - after) / taken, "ratio", guest.name)
+        most = guest.spec.memory_kib - taken
+        expect.record.observe("left_on_host", max(0, after - most) / taken, "ratio", guest.name)
 
 
 def take_unseen(guest: Guest, expect: Expect, share: float) -> None:

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from avocado_hvqual.errors import DefinitionError, TrackerError
-from avocado_hvqual.trackers import cli, filing
+from avocado_hvqual.trackers import cli, filing, notes
 from avocado_hvqual.trackers.notes import Notes
 from tests import strategies as make
 from tests.trackers.bugzilla_server import KEY, FakeBugzilla
@@ -571,6 +571,18 @@ def test_a_note_that_cannot_be_believed_stops_everything(bugzilla, file, tmp_pat
     with pytest.raises(TrackerError, match="this desk's note of what was filed"):
         file()
     assert bugzilla.sent("POST", "PUT") == ["POST /rest/bug"]
+
+
+def test_a_note_is_one_processes_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(notes, "LOCK_SECONDS", 0.2)
+    mine, others = (Notes(tmp_path, "https://bugs.example") for _ in range(2))
+    with mine.hold("hv1-0123456789ab"):
+        with pytest.raises(TrackerError, match="another process to end"), others.hold("hv1-0123456789ab"):
+            pass
+        with others.hold("hv1-ba9876543210"):
+            pass
+    with others.hold("hv1-0123456789ab") as note:
+        assert note.bug is None
 
 
 def test_a_note_of_another_fingerprint_is_not_believed(file, tmp_path):

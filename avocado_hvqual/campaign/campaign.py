@@ -15,7 +15,7 @@ from avocado_hvqual.campaign.alarm import Alarm
 from avocado_hvqual.campaign.criticals import Criticals
 from avocado_hvqual.campaign.folder import Folder, note_ended
 from avocado_hvqual.campaign.host_watch import COPY, HostWatch
-from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.campaign.journal import Journal, read
 from avocado_hvqual.campaign.options import Asked
 from avocado_hvqual.campaign.phase_end import PhaseEnd
 from avocado_hvqual.campaign.progress import Progress, clock
@@ -107,10 +107,10 @@ class Campaign:
     @contextmanager
     def _mirrored(self, journal: Journal) -> Iterator[None]:
         """Send journal and evidence off the node for the block, where that was asked for; what is lost of it stops nothing."""
-        if not self.asked.mirror:
+        self.mirror = mirror = self._mirror()
+        if mirror is None:
             yield
             return
-        self.mirror = mirror = Mirror(self.asked.mirror, self.folder.path, self.folder.campaign)
         mirror.start()
         mirror.attach(journal.append)
         try:
@@ -120,6 +120,16 @@ class Campaign:
                 mirror.finish(leaving=self.rebooting)
                 self.failures += mirror.failures
                 self.progress.say(mirror.words())
+
+    def _mirror(self) -> Optional[Mirror]:
+        """Return the mirror that is asked for, else the one that the campaign had before it broke; it may have gone away meanwhile."""
+        lines = read(self.folder.path).lines
+        uri = self.asked.mirror or next((line.data["uri"] for line in reversed(lines) if line.kind == "mirror"), "")
+        try:
+            return Mirror(uri, self.folder.path, self.folder.campaign) if uri else None
+        except HvqualError as error:
+            self.failures.append(str(error))
+            return None
 
     @contextmanager
     def _alarm(self, journal: Journal, watch: HostWatch) -> Iterator[None]:

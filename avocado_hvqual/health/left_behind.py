@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Optional
 
 from avocado_hvqual.health import identity, kernel_text
 from avocado_hvqual.health.kernel_text import Told
@@ -145,7 +146,7 @@ class Sources:
         earlier = (self.folder / self.target).parent.glob(f"*/{LISTING}")
         return {row for path in earlier for row in path.read_text(encoding="utf-8", errors="replace").splitlines()}
 
-    def _entry(self, path: Path, root: Path) -> Entry | None:
+    def _entry(self, path: Path, root: Path) -> Optional[Entry]:
         try:
             found = path.stat()
         except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -60,6 +61,8 @@ class Mirror:
         self._starts = 0
         self._ending = threading.Event()
         self._lock = threading.Lock()
+        # As it is now: what a job later puts there marks processes that end with it.
+        self._environment = dict(os.environ)
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._thread = threading.Thread(target=self._listen, name="hvqual-mirror", daemon=True)
 
@@ -75,7 +78,7 @@ class Mirror:
         pipe = subprocess.PIPE
         with (self.folder / LOG).open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=log, start_new_session=True, bufsize=0
+                command, stdin=pipe, stdout=pipe, stderr=log, env=self._environment, start_new_session=True, bufsize=0
             )
 
     def attach(self, append: Append) -> None:

@@ -16,6 +16,7 @@ from avocado_hvqual.campaign import journal, processes
 from avocado_hvqual.loader import load_campaign
 from tests import scratch_vt
 from tests.contract import test_campaign as campaign
+from tests.contract import test_resume
 
 pytestmark = [
     pytest.mark.contract,
@@ -100,5 +101,17 @@ def test_a_killed_campaign_is_whole_at_the_other_end_and_its_host_alive(
     wait.until(lambda: heartbeat(there)["state"] == "left", 60, "the sender's last beat")
     assert (there / "journal.jsonl").read_bytes() == (output / "journal.jsonl").read_bytes()
     assert load_campaign(there).health == ()
-    home.python("import sys; from avocado_hvqual.plugins.cli import dispatch; sys.exit(dispatch(['clean']))")
+    labels = ("hang", "cloud")
+    resume = home.python(
+        test_resume.ALONE + campaign.DRIVER,
+        json.dumps([True, "record", labels]),
+        "resume",
+        str(output),
+        "--repeat-interrupted",
+        "0",
+        timeout=240,
+    )
+    assert f"files in '{there}' are the same" in resume.stdout, resume.stdout + resume.stderr
+    assert load_campaign(there) == load_campaign(output), "it went on by itself where it had been"
+    assert [line.data["state"] for line in journal.read(there).lines if line.kind == "mirror"] == ["streaming"] * 2
     shutil.rmtree(output)

@@ -86,6 +86,14 @@ def test_a_further_sighting_is_one_comment_a_campaign(bugzilla, file, tmp_path, 
     assert "c-2" not in first
 
 
+def test_what_a_guest_says_is_no_sighting(bugzilla, file, tmp_path, monkeypatch):
+    assert file() == 0
+    name = bugzilla.bugs[1]["whiteboard"]
+    bugzilla.comments[1].append(f"  it said: Sighting: {name} in campaign c-2 on node node-8\n")
+    assert file(folder=another_campaign(tmp_path, monkeypatch)) == 0
+    assert len(bugzilla.comments[1]) == 3
+
+
 def test_a_comment_that_another_desk_wrote_is_not_written_again(bugzilla, file, tmp_path, monkeypatch):
     assert file() == 0
     other = another_campaign(tmp_path, monkeypatch)

@@ -68,11 +68,21 @@ class Mirror:
 
     def start(self) -> None:
         """Begin to send."""
-        self._spawn()
-        self._thread.start()
+        if self._spawn():
+            self._thread.start()
 
-    def _spawn(self) -> None:
+    def _spawn(self) -> bool:
+        """Return whether a sender could be begun; one that could not stops nothing."""
         self._starts += 1
+        try:
+            self._begin()
+        except OSError as error:
+            self._process = None
+            self._note({"state": "lost", "uri": self.uri, "reason": f"No sender can be begun: {error.strerror}."})
+            return False
+        return True
+
+    def _begin(self) -> None:
         command = [sys.executable, "-m", "avocado_hvqual.mirror.sender", self.uri, str(self.folder), self.campaign]
         # A session of its own: Ctrl-C is for the campaign, which then says what the sender is to do.
         pipe = subprocess.PIPE
@@ -106,9 +116,8 @@ class Mirror:
             again = self._starts <= RESTARTS
             more = "it is begun anew" if again else "it is not begun anew"
             self._note({"state": "lost", "uri": self.uri, "reason": f"The sender ended with status {status}; {more}."})
-            if not again:
+            if not again or not self._spawn():
                 return
-            self._spawn()
 
     def _take(self, line: bytes) -> None:
         try:
@@ -145,6 +154,7 @@ class Mirror:
         self._ending.set()
         process = self._process
         if process is None or process.stdin is None:
+            self.failures.append(f"The mirror '{self.uri}' is not known to be whole: no sender could be begun.")
             return False
         with contextlib.suppress(OSError):
             if leaving:

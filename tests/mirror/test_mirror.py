@@ -178,6 +178,18 @@ def test_a_mirror_whose_other_end_hangs_does_not_hold_the_campaign_up(tmp_path, 
         os.kill(receiver, signal.SIGKILL)
 
 
+def test_a_sender_that_cannot_be_begun_stops_nothing(tmp_path, writer, monkeypatch):
+    it = mirror.Mirror(str(tmp_path / "there"), writer.folder, "c-1")
+    monkeypatch.setattr(mirror.sys, "executable", "/no/such/python")
+    it.start()
+    it.attach(writer.journal.append)
+    it.detach()
+    writer.finish()
+    assert not it.finish()
+    assert "no sender could be begun" in it.words()
+    assert [line.data["state"] for line in read(writer.folder).lines if line.kind == "mirror"] == ["lost"]
+
+
 def test_a_mirror_that_ends_with_less_room_is_not_verified(tmp_path, writer):
     there = tmp_path / "there"
     it = mirror.Mirror(str(there), writer.folder, "c-1")

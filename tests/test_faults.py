@@ -7,12 +7,13 @@ import json
 import re
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from avocado_hvqual.errors import HvqualError
-from avocado_hvqual.faults import acts_definition, acts_resources, registry, seed
+from avocado_hvqual.faults import acts_definition, acts_resources, emulators, registry, seed
 
 
 def known() -> set[str]:
@@ -24,7 +25,8 @@ def known() -> set[str]:
 def test_every_fault_has_something_to_seed_and_to_be_caught_by() -> None:
     assert len({fault.name for fault in registry.FAULTS}) == len(registry.FAULTS)
     for fault in registry.FAULTS:
-        assert bool(fault.lie) != bool(fault.act), fault.name
+        assert [bool(fault.lie), bool(fault.act), bool(fault.emulator)].count(True) == 1, fault.name
+        assert not fault.emulator or fault.emulator in emulators.EDITS, fault.name
         assert not fault.act or fault.act in known(), fault.name
         assert fault.use_cases, fault.name
         assert not re.search(fault.caught, ""), f"{fault.name} would be caught by a message that says nothing"
@@ -146,3 +148,36 @@ def test_a_virsh_that_rewrites_does_its_work_with_another_file(tmp_path) -> None
         [str(lying), "attach-device", "hvq-1", str(asked)], env=told, capture_output=True, text=True, check=True
     )
     assert done.stdout == "<size>65536</size>"
+
+
+@pytest.mark.parametrize(
+    ("edit", "asked", "done"),
+    [
+        (
+            "small-pages",
+            {
+                "qom-type": "memory-backend-file",
+                "id": "pc.ram",
+                "mem-path": "/dev/hugepages",
+                "prealloc": True,
+                "size": 1,
+            },
+            {"qom-type": "memory-backend-ram", "id": "pc.ram", "size": 1},
+        ),
+        (
+            "any-node",
+            {"qom-type": "memory-backend-ram", "id": "pc.ram", "size": 1, "host-nodes": [0], "policy": "bind"},
+            {"qom-type": "memory-backend-ram", "id": "pc.ram", "size": 1},
+        ),
+        ("any-node", {"qom-type": "secret", "policy": "bind"}, {"qom-type": "secret", "policy": "bind"}),
+    ],
+)
+def test_a_qemu_in_the_place_of_the_real_one_changes_memory_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, edit: str, asked: dict[str, Any], done: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(emulators, "REAL", "/bin/echo")
+    path = emulators.wrapper(tmp_path, edit)
+    told = subprocess.run([path, "-m", "1", "-object", json.dumps(asked)], capture_output=True, text=True, check=True)
+    head, _, rest = told.stdout.partition(" -object ")
+    assert (head, json.loads(rest)) == ("-m 1", done)
+    assert emulators.asked(["avocado"], path)[-1] == f"hv_qemu_binary={path}"

@@ -14,6 +14,7 @@ class Fault:
     *lie* is a virsh verb that reports success and does nothing; with *delay* it does its work, but so many seconds late, and
     with *replays* it says for ever what it said first, and with *rewrites* it does its work with files that sed changed so before.
     Another program's name is that program.
+    *emulator* is what a program in the place of QEMU does to what libvirt asks of it (`emulators.EDITS`).
     *act* is the name of an action in `acts`, done when the first step that starts with *step* begins.
     *caught* is a regular expression that the message of the finding must match.
     """
@@ -26,5 +27,6 @@ class Fault:
     delay: int = 0
     replays: bool = False
     rewrites: str = ""
+    emulator: str = ""
     act: str = ""
     step: str = "hold"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from avocado_hvqual.faults.fault import Fault
 from avocado_hvqual.faults.registry_memory import MEMORY
+from avocado_hvqual.faults.registry_pages import PAGES
 
 START = "hvqual.lifecycle.start"
 SHUTDOWN = "hvqual.lifecycle.shutdown"
@@ -249,6 +250,7 @@ FAULTS = (
         "plug-into-node-does-nothing", (GUEST_TOPOLOGY,), r"vCPUs were plugged: The guest sees", "major", lie="setvcpus"
     ),
     *MEMORY,
+    *PAGES,
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
     Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),

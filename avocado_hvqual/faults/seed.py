@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Optional
 
 from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.faults import emulators
 from avocado_hvqual.faults.acts import ACTS
 from avocado_hvqual.faults.acts_below import BELOW_ACTS
 from avocado_hvqual.faults.acts_definition import DEFINITION_ACTS
 from avocado_hvqual.faults.acts_memory import MEMORY_ACTS
+from avocado_hvqual.faults.acts_pages import PAGE_ACTS, RESULTS
 from avocado_hvqual.faults.acts_resources import RESOURCE_ACTS
 from avocado_hvqual.faults.fault import Fault
 
@@ -71,7 +73,9 @@ class Follower(threading.Thread):
         while not self.stopped.wait(0.02):
             if self._begun():
                 try:
-                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **DEFINITION_ACTS, **MEMORY_ACTS}[self.fault.act]()
+                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **DEFINITION_ACTS, **MEMORY_ACTS, **PAGE_ACTS}[
+                        self.fault.act
+                    ]()
                     self.done = True
                 except Exception as error:  # noqa: BLE001 - told by the seeder after the command
                     self.error = error
@@ -149,6 +153,9 @@ def run_under(fault: Fault, command: list[str], results: Path) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="hvq-fault-") as folder:
         follower = Follower(fault, results) if fault.act else None
+        os.environ[RESULTS] = str(results)
+        if fault.emulator:
+            command = emulators.asked(command, emulators.wrapper(Path(folder), fault.emulator))
         if follower:
             follower.start()
         private, environment = wrapped(fault, command, Path(folder))

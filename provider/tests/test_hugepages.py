@@ -143,7 +143,8 @@ def test_a_node_that_has_no_such_pages_cancels(monkeypatch, expect):
 
     @contextlib.contextmanager
     def refuse(_size, count):
-        raise host_state.HostStateError(f"no {count}")
+        message = f"no {count}"
+        raise host_state.HostStateError(message)
         yield
 
     monkeypatch.setattr(hugepages.host_state, "huge_pages", refuse)

@@ -72,7 +72,8 @@ def test_a_node_without_swap_cancels(monkeypatch):
 
     @contextlib.contextmanager
     def refuse(*_):
-        raise HostStateError("no zram here")
+        message = "no zram here"
+        raise HostStateError(message)
         yield
 
     monkeypatch.setattr(swap, "area", refuse)

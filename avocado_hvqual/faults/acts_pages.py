@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What can happen to the host's huge pages behind a test's back; what it changes the test itself sets back at its end.
+
+The settings are the machine's: nothing else that depends on them should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.wait import until
+
+RESULTS = "HVQUAL_FAULT_RESULTS"
+THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+POOL = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+#: Enough for one page that a test holds back on purpose.
+MORE = 8
+#: A process that holds a huge page of 2 MiB until its standard input ends. MAP_HUGETLB is 0x40000.
+KEEPER = """
+import mmap, sys
+area = mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)
+area[0] = 1
+print("held", flush=True)
+sys.stdin.read()
+"""
+HOLD = 120.0
+
+
+def thp_off() -> None:
+    """Turn transparent huge pages off."""
+    THP.write_text("never", encoding="ascii")
+
+
+def add_pages() -> None:
+    """Add huge pages to the pool."""
+    POOL.write_text(str(int(POOL.read_text(encoding="ascii")) + MORE), encoding="ascii")
+
+
+def keep_page() -> None:
+    """Have a process hold one more huge page until the test has counted what is left, so that the test can still put the pool back."""
+    POOL.write_text(str(int(POOL.read_text(encoding="ascii")) + 1), encoding="ascii")
+    keeper = subprocess.Popen([sys.executable, "-c", KEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if keeper.stdout is None or keeper.stdout.readline().strip() != "held":
+            message = "The process that was to keep a huge page got none."
+            raise HvqualError(message)
+        until(_counted, HOLD, "the test to count the pages that are left")
+    finally:
+        keeper.communicate("")
+
+
+def _counted() -> bool:
+    """Return whether the test that runs has told of pages that are left; it begins to count when its guests are off."""
+    folder = Path(os.environ[RESULTS])
+    return any(
+        '"name": "pages_leaked"' in file.read_text("utf-8", "replace") for file in folder.rglob("observations.jsonl")
+    )
+
+
+PAGE_ACTS: dict[str, Callable[[], None]] = {
+    "thp-off": thp_off,
+    "add-pages": add_pages,
+    "keep-page": keep_page,
+}

@@ -17,7 +17,7 @@ from avocado_hvqual.judging.sighting import Sighting, evidence_of
 from avocado_hvqual.limits import Limit
 from avocado_hvqual.model.answer import Answer, Judgement
 from avocado_hvqual.model.finding import FindingKind
-from avocado_hvqual.model.observation import CaseTrace, Observation
+from avocado_hvqual.model.observation import CaseTrace
 from avocado_hvqual.model.plan import PlannedCase
 from avocado_hvqual.model.record import Attempt
 
@@ -124,12 +124,9 @@ def _normal(text: str) -> str:
 
 
 def _judgements(trace: CaseTrace, case: PlannedCase) -> Iterator[Judgement]:
-    samples: dict[str, list[Observation]] = {}
-    for sample in trace.observations:
-        samples.setdefault(sample.name, []).append(sample)
     for name, text in _limits(trace, case):
         try:
-            yield ask(name, Limit.parse(text), samples.get(name, ()))
+            yield ask(name, Limit.parse(text), trace.by_name.get(name, ()))
         except DefinitionError as error:
             yield Judgement(name, text, Answer.UNKNOWN, f"'{name}' is not answered: {error}")
 
@@ -168,7 +165,7 @@ def _owed(
     if trace is None:
         yield Sighting(kind, attempt.case, "The test passed, and wrote nothing of what it saw.", evidence)
         return
-    seen = {sample.name for sample in trace.observations}
+    seen = trace.by_name.keys()
     missing = sorted(owed - seen)
     if missing:
         yield Sighting(kind, attempt.case, f"The test passed without having seen: {', '.join(missing)}.", evidence)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Optional, Union
 
 Value = Union[float, int, str, bool]
@@ -109,6 +110,14 @@ class CaseTrace:
     steps: tuple[Step, ...] = ()
     """In the order of their beginnings."""
     seeds: tuple[Seed, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Observation]]:
+        """The samples of each observation, in their order; made once, for judge and reports ask again and again."""
+        found: dict[str, list[Observation]] = {}
+        for sample in self.observations:
+            found.setdefault(sample.name, []).append(sample)
+        return found
 
     @property
     def seconds(self) -> float:

@@ -65,11 +65,12 @@ def of_case(result: CaseResult) -> Iterator[Claim]:
     """Yield what a case's last try says for each of its limits, and what its tries say of one another."""
     asked = {judgement.observation for judgement in result.judgements}
     seen: dict[tuple[str, str], list[float]] = {}
-    for sample in result.latest.observations if result.latest else ():
-        if sample.name in asked:
+    samples = result.latest.by_name if result.latest else {}
+    for name in asked & samples.keys():
+        for sample in samples[name]:
             value = numbers.number_of(sample)
             if value is not None:
-                seen.setdefault((sample.name, sample.unit), []).append(value)
+                seen.setdefault((name, sample.unit), []).append(value)
     for judgement in result.judgements:
         limit = _limit(judgement.limit)
         values = seen.get((judgement.observation, limit.unit), []) if limit else []

@@ -122,12 +122,12 @@ def _of(result: CaseResult) -> dict[tuple[str, str], list[tuple[str, float]]]:
     found: dict[tuple[str, str], list[tuple[str, float]]] = {}
     asked = {judgement.observation for judgement in result.judgements}
     wanted = asked.union(START_TIMES)
-    for sample in result.latest.observations if result.latest else ():
-        if sample.unit == "bool" or sample.name not in wanted:
-            continue
-        value = number_of(sample)
-        if value is not None:
-            found.setdefault((sample.name, sample.unit), []).append((sample.label, value))
+    seen = result.latest.by_name if result.latest else {}
+    for name in wanted & seen.keys():
+        for sample in seen[name]:
+            value = number_of(sample) if sample.unit != "bool" else None
+            if value is not None:
+                found.setdefault((name, sample.unit), []).append((sample.label, value))
     return {key: samples for key, samples in found.items() if _shown(key[0], samples, asked)}
 
 

@@ -134,7 +134,7 @@ def _problems(trace: CaseTrace) -> list[_Moment]:
 def _silences(trace: CaseTrace) -> list[_Moment]:
     """Return the longest silence of each VM by each name, where it was written down."""
     longest: dict[tuple[str, Optional[str]], tuple[float, Observation]] = {}
-    quiet = {name for name in {sample.name for sample in trace.observations} if SILENCES & set(name.split("_"))}
+    quiet = {name for name in trace.by_name if SILENCES & set(name.split("_"))}
     for sample in trace.observations:
         value = number_of(sample) if sample.unit == "s" and sample.name in quiet else None
         if value is None:

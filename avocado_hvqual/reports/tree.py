@@ -55,8 +55,8 @@ def warm_guests(result: CaseResult) -> Optional[int]:
     """Return how many guests of the last try were restored from a save file; None when it did not say."""
     said = [
         int(sample.value)
-        for sample in (result.latest.observations if result.latest else ())
-        if sample.name == WARM and isinstance(sample.value, (int, float))
+        for sample in (result.latest.by_name.get(WARM, ()) if result.latest else ())
+        if isinstance(sample.value, (int, float))
     ]
     return sum(said) if said else None
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provider.hvqual.host_config import Shape
     from provider.hvqual.pattern import Pattern
 
-POLL, STILL = 0.2, 10
+POLL, STILL = 0.2, 6
 CANNOT = ("cannot be unplugged", "not supported", "unsupported")
 
 

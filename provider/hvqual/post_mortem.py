@@ -16,6 +16,7 @@ from provider.hvqual.guests import Guest
 from provider.hvqual.record import Record
 
 PANIC = re.compile(r"Kernel panic - not syncing[^\r\n]{0,200}|Oops: [^\r\n]{0,200}|BUG: unable to handle[^\r\n]{0,200}")
+QEMU_LOGS = Path("/var/log/libvirt/qemu")
 LONGEST = 16 * 1024 * 1024
 
 
@@ -30,11 +31,20 @@ def examine(guest: Guest, record: Record, qemu_log: Optional[Path] = None) -> No
     panic = PANIC.search(console)
     if panic:
         record.problem("guest-panic", f"The kernel of '{guest.name}' died: {panic[0]}", guest.name)
-    if guest.on and not host_process.emulators(guest.name):
-        last = said.strip().splitlines()[-1:] or ["QEMU's log says nothing"]
-        record.problem(
-            "qemu-crash", f"The QEMU of '{guest.name}' is gone though nobody stopped it; {last[0]}", guest.name
-        )
+    crashed(guest, record, said)
+
+
+def crashed(guest: Guest, record: Record, said: str = "") -> None:
+    """Write down, once, that the guest's QEMU is gone when nobody stopped it, with the last of what it *said* (by libvirt's log of it)."""
+    if not guest.on or host_process.emulators(guest.name):
+        return
+    guest.on = False
+    lines = (said or _text(QEMU_LOGS / f"{guest.name}.log")).strip().splitlines()
+    # libvirt's own line at the end tells that QEMU went; the one before it may tell why.
+    last = [line for line in lines[-2:] if line] or ["QEMU's log says nothing"]
+    record.problem(
+        "qemu-crash", f"The QEMU of '{guest.name}' is gone though nobody stopped it; {' / '.join(last)}", guest.name
+    )
 
 
 def _text(path: Path) -> str:

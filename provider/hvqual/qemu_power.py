@@ -63,7 +63,7 @@ class Below:
             fail(self.record, "wrong-result", message, guest.name)
 
     def one_process(self, guest: Guest) -> int:
-        """Expect exactly one QEMU of the guest, as it was asked for; vCPUs that may come and go are counted by their threads. Return its pid."""
+        """Expect exactly one QEMU of the guest, as it was asked for; its pid. vCPUs that may come and go are counted by threads."""
         found = host_process.emulators(guest.name)
         wanted = (guest.spec.vcpus, guest.spec.boot_kib // 1024)
         grows = bool(guest.spec.growth.max_vcpus)

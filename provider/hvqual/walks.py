@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avocado.core.exceptions import TestBaseException
+from avocado.core.exceptions import TestBaseException, TestError
 
-from provider.hvqual import engine, together
+from provider.hvqual import engine, post_mortem, together
 from provider.hvqual.expect import Expect
 from provider.hvqual.operations import power
 from provider.hvqual.record import Record
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from provider.hvqual.stand import Stand
 
 EVIDENCE = "failed-walk"
+TURNS = 10_000
 START = engine.Model()
 
 
@@ -43,16 +44,21 @@ class Walks:
         names = engine.sequence(" ".join([text] * rounds), self.table, self.model)
         self.play({guest.name: names for guest in self.stand.guests})
 
-    def random(self, seed: str, steps: int) -> None:
-        """Play *steps* operations chosen at random on each guest; an empty *seed* is drawn, the one used is recorded."""
+    def random(self, seed: str, steps: int, among: Sequence[str] = ()) -> None:
+        """Play *steps* operations chosen at random on each guest, with *among* in them; an empty *seed* is drawn, the one used recorded."""
         used = seed or secrets.token_hex(4)
         self.stand.expect.record.seed(used, f"{steps} operations on each of {len(self.stand.guests)} VMs")
-        self.play(
-            {
-                guest.name: engine.walk(f"{used}/{number}", steps, self.table, self.model)
-                for number, guest in enumerate(self.stand.guests, 1)
-            }
-        )
+        numbered = enumerate(self.stand.guests, 1)
+        self.play({guest.name: self._chosen(f"{used}/{number}", steps, among) for number, guest in numbered})
+
+    def _chosen(self, seed: str, steps: int, among: Sequence[str]) -> tuple[str, ...]:
+        """Return the first walk of *seed* that has all *among* it; TestError when none of many has."""
+        for turn in range(TURNS):
+            names = engine.walk(f"{seed}/{turn}" if turn else seed, steps, self.table, self.model)
+            if set(among) <= set(names):
+                return names
+        message = f"No walk of {steps} operations was found that has {', '.join(among)} in it. Raise hv_steps."
+        raise TestError(message)
 
     def play(self, names: dict[str, tuple[str, ...]]) -> None:
         """
@@ -75,6 +81,8 @@ class Walks:
         together.each(self.stand.guests, one)
 
     def _explain(self, guest: Guest, done: Sequence[str], error: BaseException) -> None:
+        # To do it again needs another QEMU: what became of this one is told before.
+        post_mortem.crashed(guest, self.stand.expect.record)
         again = engine.shortest(done, self.table, lambda names: self._fails(guest, names), self.replays, self.model)
         told = "Not replayed." if not self.replays else "It did not fail again: look at what else happened then."
         if again:

@@ -8,9 +8,12 @@ Each row: its name, when it is allowed, how it is done, and what it makes of the
 from __future__ import annotations
 
 import functools
+from typing import Callable
 
+from provider.hvqual import vcpu_map
 from provider.hvqual.engine import OFF, PAUSED, RUNNING, Model, Operation
-from provider.hvqual.operations import pause, power, restart, saving
+from provider.hvqual.operations import cpu_hotplug, pause, power, restart, saving
+from provider.hvqual.operations.followed import followed
 
 
 def _off(model: Model) -> bool:
@@ -56,3 +59,35 @@ LIFECYCLE: dict[str, Operation] = {
         _restart("guest"),
     )
 }
+
+
+PLUGGED = "plugged vCPUs"
+# As many as a walk plugs into one guest: each more makes all that follows slower, and shows nothing else.
+MOST_PLUGGED = 4
+
+
+def _plugged(change: int) -> Callable[[Model], Model]:
+    return lambda model: model.to(live={**model.live, PLUGGED: model.live.get(PLUGGED, 0) + change})
+
+
+CPU: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        Operation(
+            "plug",
+            lambda model: _running(model) and model.live.get(PLUGGED, 0) < MOST_PLUGGED,
+            cpu_hotplug.plug,
+            _plugged(1),
+        ),
+        Operation(
+            "unplug",
+            lambda model: _running(model) and model.live.get(PLUGGED, 0) > 0,
+            cpu_hotplug.unplug,
+            _plugged(-1),
+        ),
+    )
+}
+"""vCPUs that come and go, one at a time."""
+
+CPU_MIX = followed({**LIFECYCLE, **CPU}, vcpu_map.as_modelled)
+"""All of them together; after each step those who can tell are asked for the vCPUs that the model foretells."""

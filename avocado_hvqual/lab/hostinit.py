@@ -142,6 +142,19 @@ def private_folders(config: dict[str, Any]) -> None:
     mount("tmpfs", Path("/dev/shm"), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")  # noqa: S108 - where it is
     if config["hugepages"]:
         mount("hugetlbfs", Path("/dev/hugepages"), "hugetlbfs", _MS_NOSUID | _MS_NODEV)
+        other_hugepages()
+
+
+def other_hugepages() -> None:
+    """Mount a hugetlbfs for each size of page that is not the default one, where libvirt finds it by the table of mounts."""
+    meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
+    default = next(line.split()[1] for line in meminfo.splitlines() if line.startswith("Hugepagesize:"))
+    for folder in Path("/sys/kernel/mm/hugepages").glob("hugepages-*kB"):
+        size = folder.name[len("hugepages-") : -len("kB")]
+        if size != default:
+            place = _RUN / f"hugepages-{size}kB"
+            place.mkdir()
+            mount("hugetlbfs", place, "hugetlbfs", _MS_NOSUID | _MS_NODEV, f"pagesize={size}K")
 
 
 def bind(descriptor: int, target: Path) -> None:

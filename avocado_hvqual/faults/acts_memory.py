@@ -16,7 +16,7 @@ PATTERN = "/run/hvq-pattern/pattern"
 FLIP = f"test -s {PATTERN} && printf flip | dd of={PATTERN} bs=1 seek=6000 conv=notrunc 2>/dev/null"
 
 
-def _in_guests(command: str) -> None:
+def in_guests(command: str) -> None:
     """Run *command* in each guest of ours, by its agent: the test's own session is not involved."""
     for name in guests():
         arguments = {"path": "/bin/sh", "arg": ["-c", command]}
@@ -46,7 +46,7 @@ def balloon_back() -> None:
 
 
 MEMORY_ACTS: dict[str, Callable[[], None]] = {
-    "flip-pattern": lambda: _in_guests(FLIP),
-    "lose-pattern": lambda: _in_guests(f"rm {PATTERN}"),
+    "flip-pattern": lambda: in_guests(FLIP),
+    "lose-pattern": lambda: in_guests(f"rm {PATTERN}"),
     "balloon-back": balloon_back,
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from avocado_hvqual.faults.fault import Fault
+from avocado_hvqual.faults.registry_cpu import CPU_HOTPLUG
 from avocado_hvqual.faults.registry_memory import MEMORY
 from avocado_hvqual.faults.registry_pages import PAGES
 
@@ -249,6 +250,7 @@ FAULTS = (
     Fault(
         "plug-into-node-does-nothing", (GUEST_TOPOLOGY,), r"vCPUs were plugged: The guest sees", "major", lie="setvcpus"
     ),
+    *CPU_HOTPLUG,
     *MEMORY,
     *PAGES,
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),

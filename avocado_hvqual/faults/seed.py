@@ -17,6 +17,7 @@ from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults import emulators
 from avocado_hvqual.faults.acts import ACTS
 from avocado_hvqual.faults.acts_below import BELOW_ACTS
+from avocado_hvqual.faults.acts_cpu import CPU_ACTS
 from avocado_hvqual.faults.acts_definition import DEFINITION_ACTS
 from avocado_hvqual.faults.acts_memory import MEMORY_ACTS
 from avocado_hvqual.faults.acts_pages import PAGE_ACTS, RESULTS
@@ -48,6 +49,7 @@ fi
 exec "$HVQUAL_REAL_VIRSH" "$@"
 """
 
+ALL_ACTS = {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **CPU_ACTS, **DEFINITION_ACTS, **MEMORY_ACTS, **PAGE_ACTS}
 # Programs beside virsh that can be made to lie.
 PROGRAMS = ("virt-install",)
 # Another program that reports success and does nothing, whatever it is asked.
@@ -73,9 +75,7 @@ class Follower(threading.Thread):
         while not self.stopped.wait(0.02):
             if self._begun():
                 try:
-                    {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **DEFINITION_ACTS, **MEMORY_ACTS, **PAGE_ACTS}[
-                        self.fault.act
-                    ]()
+                    ALL_ACTS[self.fault.act]()
                     self.done = True
                 except Exception as error:  # noqa: BLE001 - told by the seeder after the command
                     self.error = error

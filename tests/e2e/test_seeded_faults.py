@@ -13,6 +13,7 @@ import re
 import pytest
 
 from avocado_hvqual.faults.registry import FAULTS
+from avocado_hvqual.faults.registry_cpu import CPU_FILTERS
 
 FILTERS = {
     "hvqual.lifecycle.start": "lifecycle.start single_big",
@@ -52,6 +53,8 @@ FILTERS = {
     "hvqual.memory.hotplug.virtio_mem:unplug=device": "hotplug.virtio_mem.unplugged single_big",
     "hvqual.memory.hotplug.balloon": "hotplug.balloon single_big",
     "hvqual.memory.hotplug.lifecycle_mix": "hotplug.lifecycle_mix single_big",
+    "qemu:hvqual.memory.hotplug.dimm_plug": "hotplug.dimm_plug single_big",
+    "qemu:hvqual.memory.hotplug.dimm_unplug": "hotplug.dimm_unplug single_big",
     "hvqual.cloud.sla.start_time": "cloud.sla.start_time single_big",
     "hvqual.cloud.sla.start_time_concurrent": "cloud.sla.start_time_concurrent n_equal",
     "hvqual.hostcfg.single_big": "hostcfg.single_big_measured",
@@ -61,6 +64,7 @@ FILTERS = {
     "hvqual.cpu.limit.max_vcpus_lifecycle": "cpu.limit.max_vcpus_lifecycle single_big",
     "hvqual.cpu.numa.tune": "cpu.numa.tune.each_mode n_equal",
     "hvqual.cpu.numa.guest_topology": "cpu.numa.guest_topology n_equal",
+    **CPU_FILTERS,
 }
 
 FEW = (

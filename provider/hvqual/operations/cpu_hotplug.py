@@ -20,6 +20,7 @@ from provider.hvqual import qemu_events, shares, thread_cgroup, vcpu_ids, vcpu_m
 from provider.hvqual.expect import Expect
 from provider.hvqual.guest_cpus import GuestCpus
 from provider.hvqual.guests import Guest
+from provider.hvqual.operations import cpu_aftermath
 from provider.hvqual.qemu_events import CONFIRMED, DELETED, Heard
 from provider.hvqual.steps import fail
 from provider.hvqual.vcpu_ids import Ids
@@ -152,6 +153,7 @@ def _unplugged(guest: Guest, expect: Expect, order: Order) -> GuestCpus:
             called = order.give(guest, expect)
         except TestBaseException:
             _explain(guest, expect, heard)
+            cpu_aftermath.outlived(guest, expect)
             raise
         _model(guest, order, left)
         told = vcpu_map.held(guest, expect, left, config(guest))

@@ -7,9 +7,10 @@ Use case ``hvqual.cpu.hotplug.unplug``.
 
 from dataclasses import dataclass
 
+from provider.hvqual import vcpu_map
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
-from provider.hvqual.operations import cpu_agent, cpu_hotplug, cpu_work
+from provider.hvqual.operations import cpu_agent, cpu_hotplug, cpu_work, restart
 from provider.hvqual.vcpu_room import growing
 
 
@@ -27,7 +28,8 @@ def run(test, params, env):
     1. Have the guests running; that their first vCPU, or all, should go is refused.
     2. Plug vCPUs; each CPU computes. Unplug the last one as it computes: QEMU tells that it is gone, all have it gone, its task goes on.
     3. Take the other ones offline in the guest first, then unplug them: the same.
-    4. Plug and unplug them again, some times over.
+    4. Plug one and unplug it again, some times over.
+    5. Restart the guest in its QEMU: what was unplugged stays gone.
     """
     with case(test, params, env, Unplug) as it, defined(it, growing(it.own.plug_vcpus, it.own.max_vcpus)) as stand:
         stand.bring_up()
@@ -39,3 +41,5 @@ def run(test, params, env):
             for _ in range(it.own.rounds):
                 stand.each(cpu_work.round_under_load)
             stand.hold()
+        stand.each(restart.restart, "reset")
+        stand.each(vcpu_map.as_modelled)

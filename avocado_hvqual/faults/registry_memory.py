@@ -11,6 +11,7 @@ VIRTIO_MEM = "hvqual.memory.hotplug.virtio_mem"
 VIRTIO_MEM_UNPLUG = "hvqual.memory.hotplug.virtio_mem:unplug=device"
 BALLOON = "hvqual.memory.hotplug.balloon"
 MEMORY_MIX = "hvqual.memory.hotplug.lifecycle_mix"
+TWINS = ("qemu:hvqual.memory.hotplug.dimm_plug", "qemu:hvqual.memory.hotplug.dimm_unplug")
 DIMMS = (DIMM_PLUG, DIMM_UNPLUG, MEMORY_MIX)
 
 MEMORY = (
@@ -83,4 +84,19 @@ MEMORY = (
     Fault("test-is-killed-plugging", DIMMS, r"died without a result", "major", act="kill-test", step="plug DIMM"),
     Fault("test-is-killed-resizing", (VIRTIO_MEM,), r"died without", "major", act="kill-test", step="resize"),
     Fault("test-is-killed-ballooning", (BALLOON,), r"died without", "major", act="kill-test", step="take memory"),
+    Fault(
+        "qemu-is-killed-with-dimms-below",
+        TWINS,
+        r"The QEMU of .* is gone though nobody stopped it",
+        "critical",
+        act="kill-qemu-below",
+    ),
+    Fault(
+        "guest-freezes-with-dimms-below",
+        TWINS,
+        r"heartbeat_gap",
+        "major",
+        act="freeze-below",
+    ),
+    Fault("test-is-killed-plugging-below", TWINS, r"died without a result", "major", act="kill-test", step="plug DIMM"),
 )

@@ -13,8 +13,9 @@ PLACE = "/sys/devices/system/memory"
 ONLINE, MOVABLE = "online", "Movable"
 # One process reads all of them: a big guest has some hundreds of blocks. (An 'ls' would colour what it tells a terminal.)
 ASK = (
-    f"grep MemTotal: /proc/meminfo; cd {PLACE} && echo block_size_bytes:$(cat block_size_bytes); "
-    "grep -H . memory[0-9]*/state memory[0-9]*/valid_zones; printf '%s\\n' memory[0-9]*/node*"
+    f"cd {PLACE} && echo block_size_bytes:$(cat block_size_bytes); grep -H . memory[0-9]*/state memory[0-9]*/valid_zones; "
+    # Last, so that what is told to be online is in the sum.
+    "printf '%s\\n' memory[0-9]*/node*; grep MemTotal: /proc/meminfo"
 )
 FACT = re.compile(r"memory(\d+)/(?:(state|valid_zones):(.*)|node(\d+))")
 

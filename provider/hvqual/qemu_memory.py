@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from provider.hvqual import guest_memory, memory_seen, pattern, pinned
 from provider.hvqual.memory_devices import DIMM, Device
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 NODE = 1
 DELETED, CONFIRMED = "DEVICE_DELETED", "ACPI_DEVICE_OST"
-# QEMU tells the newer for any device, the older for memory alone.
-REFUSED = ("DEVICE_UNPLUG_GUEST_ERROR", "MEM_UNPLUG_ERROR")
+# What the guest's firmware says of a request to eject (ACPI 6, _OST), and with which status it has not (yet) refused: done, in progress.
+EJECTION, NOT_REFUSED = (3, 0x103), (0, 0x84)
 POLL = 0.2
 
 
@@ -76,8 +75,8 @@ def plug(guest: Guest, below: Below, size_kib: int) -> Device:
         memory_seen.usable(guest, below, device, before)
         record.observe("plug_time", time.monotonic() - called, "s", guest.name)
         record.observe("dimm_exact", True, "bool", guest.name)  # noqa: FBT003 - it is the value
-        told = _event(guest, below, (CONFIRMED,), name)
-        record.observe("plug_confirmed", told["info"]["status"] == 0, "bool", guest.name)
+        told = told_event(guest, below, CONFIRMED, name)
+        record.observe("plug_confirmed", told["status"] == 0, "bool", guest.name)
     return device
 
 
@@ -97,7 +96,7 @@ def unplug(guest: Guest, below: Below, device: Device, held: Pattern) -> None:
         before, mapped = guest_memory.told(guest), memory_seen.mapped(guest, below, size)
         guest.vm.monitor.clear_events()
         called = _delete(guest, below, device)
-        _event(guest, below, (DELETED,), device.alias)
+        told_event(guest, below, DELETED, device.alias)
         record.observe("unplug_time", time.monotonic() - called, "s", guest.name)
         backend = {"id": f"mem{device.alias}"}
         below.act(guest, "give a DIMM's memory back of", lambda: guest.vm.monitor.cmd("object-del", backend))
@@ -119,7 +118,7 @@ def refused(guest: Guest, below: Below, device: Device, mib: int) -> None:
     """
     Have the guest's kernel use the DIMM for what it cannot move, and ask for it; observe refusal_told and refusal_kept (bool).
 
-    QEMU must tell that the guest refuses, and everybody must still have the DIMM.
+    QEMU must tell that the guest's firmware refuses, and everybody must still have the DIMM.
     """
     record = below.record
     with record.step("pin DIMM", guest.name):
@@ -129,8 +128,8 @@ def refused(guest: Guest, below: Below, device: Device, mib: int) -> None:
         before = guest_memory.told(guest)
         guest.vm.monitor.clear_events()
         _delete(guest, below, device)
-        _event(guest, below, REFUSED, device.alias)
-        record.observe("refusal_told", not _told(guest, (DELETED,), device.alias), "bool", guest.name)
+        told_event(guest, below, CONFIRMED, device.alias, is_refusal)
+        record.observe("refusal_told", not _told(guest, DELETED, device.alias), "bool", guest.name)
         after = guest_memory.told(guest)
         kept = after == before and device in sizes(guest, below)
         record.observe("refusal_kept", kept, "bool", guest.name)
@@ -165,22 +164,34 @@ def _delete(guest: Guest, below: Below, device: Device) -> float:
     return below.act(guest, "unplug a DIMM of", lambda: guest.vm.monitor.cmd("device_del", {"id": device.alias}))
 
 
-def _told(guest: Guest, names: Sequence[str], device: str) -> dict[str, Any]:
-    """Return what the first event of these names said of *device*, empty when there was none."""
-    for event in guest.vm.monitor.get_events():
-        data: dict[str, Any] = event.get("data", {})
-        if event["event"] in names and device in {data.get("device"), data.get("info", {}).get("device")}:
-            return data
-    return {}
+def _told(guest: Guest, name: str, device: str) -> list[dict[str, Any]]:
+    """Return what the events *name* said of *device*, in their order."""
+    told = [event.get("data", {}) for event in guest.vm.monitor.get_events() if event["event"] == name]
+    return [
+        data.get("info", data) for data in told if device in {data.get("device"), data.get("info", {}).get("device")}
+    ]
 
 
-def _event(guest: Guest, below: Below, names: Sequence[str], device: str) -> dict[str, Any]:
-    """Expect QEMU to tell one of these events of *device*; return what it said."""
+def told_event(
+    guest: Guest,
+    below: Below,
+    name: str,
+    device: str,
+    wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any]:
+    """Expect QEMU to tell the event *name* of *device*, with what is *wanted* in it; return what it said."""
+
+    def seen() -> dict[str, Any]:
+        return next((data for data in _told(guest, name, device) if wanted(data)), {})
+
     try:
-        return until(lambda: _told(guest, names, device), guest.wanted.operation_timeout, names[0], interval=POLL)
+        return until(seen, guest.wanted.operation_timeout, name, interval=POLL)
     except WaitTimeoutError:
-        told = [event["event"] for event in guest.vm.monitor.get_events()]
-        message = (
-            f"QEMU should have told {' or '.join(names)} of '{device}' of '{guest.name}'; it told {told or 'nothing'}."
-        )
+        told = guest.vm.monitor.get_events()
+        message = f"QEMU should have told {name} of '{device}' of '{guest.name}'; it told {told or 'nothing'}."
         fail(below.record, "wrong-result", message, guest.name)
+
+
+def is_refusal(data: dict[str, Any]) -> bool:
+    """Whether the guest's firmware says that what it was to eject it does not."""
+    return data.get("source") in EJECTION and data.get("status") not in NOT_REFUSED

@@ -7,7 +7,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from avocado.core.exceptions import TestError
+from avocado.core.exceptions import TestError, TestFail
 
 from provider.hvqual import engine, memory_devices, qemu_memory
 from provider.hvqual.domain_xml import Spec
@@ -16,6 +16,7 @@ from provider.hvqual.operations.dimms import Dimms
 from provider.hvqual.operations.followed import UP
 from provider.hvqual.operations.memory_table import BALLOONED, DIMMS, memory
 from provider.hvqual.operations.table import LIFECYCLE
+from provider.hvqual.record import Record
 
 WANTED = SimpleNamespace(dimms=1, dimm_mib=128, node_mib=16, pattern_mib=16)
 TABLE = {**LIFECYCLE, **memory(Dimms(WANTED), 15)}
@@ -69,3 +70,41 @@ def test_a_qemu_is_told_its_nodes_and_its_room() -> None:
     assert (told["size_mem_node0"], told["size_mem_node1"]) == ("240M", "16M")
     assert (told["numa_cpus_node0"], told.get("numa_cpus_node1")) == ("0,1", None)
     assert qemu_memory.params(bare) == {}
+
+
+class Monitor:
+    """A monitor that has heard some events."""
+
+    def __init__(self, *told: tuple[int, int]) -> None:
+        self.told = told
+
+    def get_events(self) -> list[dict[str, object]]:
+        return [
+            {"event": "ACPI_DEVICE_OST", "data": {"info": {"device": "dimm0", "source": source, "status": status}}}
+            for source, status in self.told
+        ]
+
+
+@pytest.mark.parametrize(
+    ("told", "refused"),
+    [
+        ([(3, 0x82)], True),
+        ([(0x103, 0x84), (0x103, 1)], True),
+        ([(0x103, 0x84)], False),
+        ([(3, 0)], False),
+        ([(1, 1)], False),
+        ([], False),
+    ],
+)
+def test_a_guest_refuses_by_what_its_firmware_says_of_the_ejection(tmp_path, told, refused) -> None:
+    guest = SimpleNamespace(
+        name="hvq-1", vm=SimpleNamespace(monitor=Monitor(*told)), wanted=SimpleNamespace(operation_timeout=0.1)
+    )
+    below = SimpleNamespace(record=Record(tmp_path))
+    if refused:
+        assert qemu_memory.told_event(guest, below, qemu_memory.CONFIRMED, "dimm0", qemu_memory.is_refusal)[
+            "status"
+        ] in {1, 0x82}
+    else:
+        with pytest.raises(TestFail, match="should have told ACPI_DEVICE_OST"):
+            qemu_memory.told_event(guest, below, qemu_memory.CONFIRMED, "dimm0", qemu_memory.is_refusal)

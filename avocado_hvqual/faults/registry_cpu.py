@@ -36,7 +36,12 @@ CPU_HOTPLUG = (
     Fault("computing-stalls", (PLUG, LOAD), r"compute nothing", "major", act="stall-jobs", step="compute"),
     Fault("memory-flips-in-the-cpu-mix", (SEQUENCE, RANDOM), r"ram_canary", "critical", act="flip-ram", step="plug"),
     Fault(
-        "test-is-killed-plugging", (PLUG, ENABLE, LOAD), r"died without a result", "major", act="kill-test", step="plug"
+        "test-is-killed-plugging-vcpus",
+        (PLUG, ENABLE, LOAD),
+        r"died without a result",
+        "major",
+        act="kill-test",
+        step="plug",
     ),
     Fault(
         "qemu-is-killed-plugging",

@@ -27,21 +27,22 @@ class Swapped:
 
 def run(test, params, env):
     """
-    1. Have swap on the node, and guests whose memory lies in huge pages; each holds a pattern in it.
-    2. Limit the memory of each by virsh: huge pages are taken apart, a part is swapped out, the guest lives on.
-    3. Take the limit away: the pattern and the canaries are found again.
-    4. khugepaged brings together what came back in small pages.
+    1. Have guests whose memory lies in huge pages; each holds a pattern in it.
+    2. Have swap, and limit the memory of each by virsh: huge pages are taken apart, a part is swapped out, the guest lives on.
+    3. Take limit and swap away: all comes back, in small pages; the pattern and the canaries are found again.
+    4. khugepaged brings together what came back.
     """
     with case(test, params, env, Swapped) as it:
-        own = it.own
-        swap.require(own.swap_kind, own.swap_mib, it.wanted.disk_folder, it.record)
-        with swap.area(own.swap_kind, own.swap_mib, it.wanted.disk_folder), thp.held_at("always"):
-            with thp.busy_collapser(), defined(it, hugepages.none) as stand:
-                stand.bring_up()
-                held = patterns.laid(stand.guests, own.pattern_mib)
-                with stand.watched():
-                    stand.each(thp.filled, own.fill_share, "always")
+        own, folder = it.own, it.wanted.disk_folder
+        swap.require(own.swap_kind, own.swap_mib, folder, it.record)
+        with thp.held_at("always"), defined(it, hugepages.none) as stand:
+            stand.bring_up()
+            held = patterns.laid(stand.guests, own.pattern_mib)
+            with stand.watched():
+                stand.each(thp.filled, own.fill_share, "always")
+                with swap.area(own.swap_kind, own.swap_mib, folder):
                     stand.each(pressure.squeezed, own.squeeze_share)
                     stand.each(pressure.released)
-                    stand.each(patterns.kept, held)
+                stand.each(patterns.kept, held)
+                with thp.busy_collapser(), thp.collapses(stand.expect):
                     stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)

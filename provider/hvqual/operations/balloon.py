@@ -86,12 +86,7 @@ def _set(guest: Guest, expect: Expect, taken_kib: int) -> None:
     guest.becomes(dataclasses.replace(spec, ballooned_kib=taken_kib))
     memory_hotplug.sizes(guest, expect)
     _statistics(guest, expect, wanted)
-    told = [int(event.detail) for event in expect.truth.events(guest.name, called) if event.event == BALLOONED]
-    if wanted not in told:
-        message = (
-            f"The balloon of '{guest.name}' was to leave it {wanted} KiB; libvirt's events told {told or 'nothing'}."
-        )
-        fail(record, "wrong-result", message, guest.name)
+    memory_hotplug.told_event(guest, expect, called, BALLOONED, [str(wanted)])
     after = settled(guest, expect, before.total_kib - change)
     record.observe("balloon_time", time.monotonic() - called, "s", guest.name)
     error = abs(before.total_kib - after - change) / abs(change)

@@ -63,7 +63,7 @@ LIFECYCLE: dict[str, Operation] = {
 
 PLUGGED = "plugged vCPUs"
 # As many as a walk plugs into one guest: each more makes all that follows slower, and shows nothing else.
-MOST_PLUGGED = 4
+MOST_PLUGGED = 5
 
 
 def _plugged(change: int) -> Callable[[Model], Model]:

@@ -3,9 +3,8 @@
 A QEMU that tells of a vCPU that went, for builds that forget to: a program that libvirt runs in the place of QEMU.
 
 Without KVM, QEMU 7.2 to 11.1 keep a reference to an unplugged vCPU of x86, so its DEVICE_DELETED is never sent and libvirt waits in vain.
-Here that one event is put into the stream of the monitor once the guest has let the vCPU go, to show that what fails on such a
-build passes on one that tells. All else is QEMU's own. Use: a wrapper that runs `mended_qemu.py QEMU`, named by
-`avocado hvqual lab up --qemu`.
+Here that one event is put into the stream of the monitor once the guest has let the vCPU go, to show that what fails on such a build passes
+on one that tells. All else is QEMU's own. Use: a wrapper that runs `mended_qemu.py QEMU`, named by `avocado hvqual lab up --qemu`.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ from provider.hvqual.libvirt_guests import defined
 
 @dataclass(frozen=True)
 class Defrag:
-    """How much of its free memory a guest writes before and after (ratio), which share is to be huge, how soon, and its pattern (MiB)."""
+    """How much of its free memory a guest writes (ratio), which share of all is to be huge, how soon, and its pattern (MiB)."""
 
     fill_share: float
-    refill_share: float
     collapse_share: float
     collapse_timeout: float
     pattern_mib: int
@@ -26,17 +25,18 @@ class Defrag:
 def run(test, params, env):
     """
     1. Have guests whose memory is in small pages throughout, as on a node that gave no huge ones; each holds a pattern in it.
-    2. Let the node give huge pages and its khugepaged work: what is in small pages is brought together in huge ones.
+    2. Let the node give huge pages and its khugepaged work, and the guests write on, by which it comes to know of them: what is in
+       small pages is brought together in huge ones.
     3. Canaries and pattern are as they were, the guests lived without a break.
     """
     with case(test, params, env, Defrag) as it, defined(it, hugepages.none) as stand:
         own = it.own
         with thp.held_at("never"):
             stand.bring_up()
-            stand.each(thp.filled, own.fill_share, "never")
+            stand.each(thp.as_set, "never")
         held = patterns.laid(stand.guests, own.pattern_mib)
         with thp.held_at("always"), thp.busy_collapser(), stand.watched():
             with thp.collapses(stand.expect):
-                stand.each(thp.filled, own.refill_share, "always")
+                stand.each(thp.filled, own.fill_share, "always")
                 stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)
             stand.each(patterns.kept, held)

@@ -7,16 +7,20 @@ What they are pinned to is kept by name of the guest: the model is what was aske
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Callable
 
+from avocado.core.exceptions import TestError
 from virttest import virsh
 
 import libvirt
 from provider.hvqual import cpu_use, load, pins, residency, shares, thread_cgroup
 from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest
+from provider.hvqual.operations import power, restart, saving
 from provider.hvqual.pins import Pins, Place
 from provider.hvqual.residency import Seen
 from provider.hvqual.stand import Stand
@@ -24,6 +28,11 @@ from provider.hvqual.steps import fail
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 FLAGS = {LIVE: "--live", CONFIG: "--config"}
+WAYS: dict[str, tuple[Callable[[Guest, Expect], object], ...]] = {
+    "save_restore": (saving.saved_and_restored,),
+    "reset": (functools.partial(restart.restart, method="reset"),),
+    "start": (power.destroy, power.boots_again),
+}
 # Of a CPU, by which a guest's CPU is told apart: as short as it may be, as long as ticks on the others do not count.
 ALONE = 0.5
 ALONE_TIMEOUT = 20
@@ -73,10 +82,16 @@ class Pinning:
         """Pin all vCPUs in the definitions of all guests by *plan*; what runs stays as it is."""
         self._by(plan, CONFIG)
 
-    def started_anew(self) -> None:
-        """From now on the definitions hold."""
-        for pinned in self.pinned.values():
-            pinned.live = pinned.config
+    def outlives(self, way: str) -> None:
+        """Have the guests go through *way* (save_restore, reset, start); TestError for another. After a start their definitions hold."""
+        if way not in WAYS:
+            message = f"hv_pin_survives names '{way}', which is none of {', '.join(WAYS)}."
+            raise TestError(message)
+        for operation in WAYS[way]:
+            self.stand.each(operation)
+        if way == "start":
+            for pinned in self.pinned.values():
+                pinned.live = pinned.config
 
     def _by(self, plan: str, flag: int) -> None:
         counts = [guest.spec.vcpus for guest in self.stand.guests]

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from provider.hvqual import pins
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
-from provider.hvqual.operations import power, restart, saving
 from provider.hvqual.operations.pinning import Pinning, own_thread
 
 
 @dataclass(frozen=True)
 class VcpuAffinity:
-    """The plans by which what runs is pinned, the plan of the definition, how long the guests are watched and how much they work."""
+    """The plans by which what runs is pinned and what is defined, what pins outlive, how long and how much the guests work."""
 
     pin_plans: tuple[str, ...]
     pin_config: str
+    pin_survives: tuple[str, ...]
     burn: float
     burn_share: float
 
@@ -28,8 +28,8 @@ def run(test, params, env):
     """
     1. The guests run where their definitions say; work on one of a guest's CPUs is work of that CPU's thread.
     2. While they work, they are pinned by each plan: libvirt, virsh, XML, scheduler and cgroup tell it, and each runs there only.
-    3. The definitions are pinned otherwise: what runs stays where it is, also over save, restore and a reset.
-    4. Started anew, they run where the definitions now say.
+    3. The definitions are pinned otherwise: what runs stays where it is, over save and restore and over a reset.
+    4. Only what is started anew runs where the definitions now say.
     """
     with case(test, params, env, VcpuAffinity) as it, defined(it, pins.in_turn(it.wanted)) as stand:
         stand.bring_up()
@@ -42,11 +42,6 @@ def run(test, params, env):
                     pinning.live(plan)
                     pinning.holds(it.own.burn)
         pinning.config(it.own.pin_config)
-        stand.each(saving.saved_and_restored)
-        pinning.holds(it.wanted.hold)
-        stand.each(restart.restart, "reset")
-        pinning.holds(it.wanted.hold)
-        stand.each(power.destroy)
-        stand.each(power.boots_again)
-        pinning.started_anew()
-        pinning.holds(it.wanted.hold)
+        for way in it.own.pin_survives:
+            pinning.outlives(way)
+            pinning.holds(it.wanted.hold)

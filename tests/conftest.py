@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A loaded machine makes examples slow, and some draws of a sound strategy are thrown away in rows: neither says anything of what is tested.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 settings.load_profile("any machine")
 
 

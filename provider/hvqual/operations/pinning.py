@@ -68,11 +68,15 @@ class Pinning:
 
         Observe pins_as_asked (bool), pin_strays and pin_moves (count).
         """
-        self.stand.each(lambda guest, expect: told(guest, expect, self.pinned[guest.name]))
+        self.told()
         with self.record.step("watch places"):
             places = {guest.name: places_of(guest, self.pinned[guest.name].live) for guest in self.stand.guests}
             seen = residency.watch([one for each in places.values() for one in each], seconds)
         self.stand.each(lambda guest, expect: stays(guest, expect, _of(seen, places[guest.name])))
+
+    def told(self) -> None:
+        """Expect that all who know tell the pins of all guests (`told`)."""
+        self.stand.each(lambda guest, expect: told(guest, expect, self.pinned[guest.name]))
 
     def live(self, plan: str) -> None:
         """Pin all vCPUs of all running guests by *plan*; their definitions stay as they are."""

@@ -27,6 +27,8 @@ from avocado_hvqual.model.plan import Plan
 from avocado_hvqual.model.record import Attempt, Header, HealthEvent
 
 LOOK_SECONDS = 0.5
+TURN_SECONDS = 10.0
+"""The end of a phase waits so long for a look that is under way: who is slow to be told blocks nothing."""
 CLOSE_SECONDS = 75.0
 """The end of a campaign waits so long for what is still being told: a command's time and a webhook's tries."""
 
@@ -50,6 +52,7 @@ class Alarm:
         self._begun: set[str] = set()
         self._ended = threading.Event()
         self._broke: set[str] = set()
+        self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name="hvqual-alarm", daemon=True)
 
     def start(self) -> None:
@@ -60,6 +63,14 @@ class Alarm:
             if kind in {"campaign", "plan", "case-begin"}:
                 self._take(kind, wall, data)
         self._thread.start()
+
+    def now(self) -> None:
+        """Look at once, so that no phase begins over a critical finding that the journal has already; only where one is to end it."""
+        if self._on.action == notify.STOP and self._turn.acquire(timeout=TURN_SECONDS):
+            try:
+                self._try()
+            finally:
+                self._turn.release()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Look a last time and end; what does not end in time is noted and left behind."""
@@ -74,10 +85,14 @@ class Alarm:
         last = False
         while not last:
             last = self._ended.wait(LOOK_SECONDS)
-            try:
-                self._look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on, and the journal says what broke
-                self._once(f"The alarm broke: {type(error).__name__}: {error}")
+            with self._turn:
+                self._try()
+
+    def _try(self) -> None:
+        try:
+            self._look()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on, and the journal says what broke
+            self._once(f"The alarm broke: {type(error).__name__}: {error}")
 
     def _once(self, problem: str) -> None:
         if problem not in self._broke:

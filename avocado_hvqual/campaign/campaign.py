@@ -69,6 +69,8 @@ class Campaign:
     stopped: bool = False
     rebooting: bool = False
     kernel_log: str = COPY
+    look: Callable[[], object] = bool
+    """Looks for critical findings at once (`Alarm.now`), while there is an alarm."""
     mirror: Optional[Mirror] = None
 
     def header(self) -> dict[str, Any]:
@@ -138,6 +140,7 @@ class Campaign:
         alarm = Alarm(journal, self.asked.on_critical, criticals, self.end.ask)
         alarm.peek = watch.fresh
         alarm.start()
+        self.look = alarm.now
         try:
             yield
         finally:
@@ -190,6 +193,7 @@ class Campaign:
                 self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
                 self._phase(phase, cases, journal, watch)
             following = phases[number + 1] if number + 1 < len(phases) else None
+            self.look()
             if self.end.reason:
                 self.stopped = True
                 self.progress.say(f"The phase {phase.value} was ended early: {self.end.reason}")

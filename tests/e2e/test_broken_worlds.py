@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 from worlds import CASE, ID, campaign, mended
@@ -146,9 +147,18 @@ def inside_root():
     return Path(f"/proc/{lab.status().hosts[0].pid}/root")
 
 
-def fill(node, folder):
-    """Write until there is no room left."""
-    node.inside("dd", "if=/dev/zero", f"of={folder}/hvq-fill", "bs=64k")
+@contextlib.contextmanager
+def filling(node, folder):
+    """Write for the length of the block whenever there is room: what the run gives back is gone at once, as beside another that grows."""
+    again = f"while :; do dd if=/dev/zero of={folder}/hvq-fill bs=4k oflag=append conv=notrunc 2>/dev/null; done"
+    line = ["avocado", "hvqual", "lab", "exec", "hv-a", "--", "sh", "-c", again]
+    filler = subprocess.Popen(line, env=node.environment, cwd=node.home, stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: "100%" in node.inside("df", folder).stdout, 30, "the disk to be full")
+        yield
+    finally:
+        filler.terminate()
+        filler.wait(30)
 
 
 def test_the_disk_of_the_results_fills_up_in_the_middle_of_a_case(node):
@@ -156,8 +166,8 @@ def test_the_disk_of_the_results_fills_up_in_the_middle_of_a_case(node):
     with small_disk(node, 300) as disk:
         with campaign(node, folder=disk / "campaign", hold=5, root=inside_root()) as run:
             run.step("hold")
-            fill(node, disk)
-            assert run.end() == USAGE, run.told
+            with filling(node, disk):
+                assert run.end() == USAGE, run.told
         assert "No space left on device. Make room, then: avocado hvqual report DIR" in run.told
         node.inside("rm", f"{disk}/hvq-fill")
         assert node.inside("avocado", "hvqual", "clean").returncode == 0

@@ -75,7 +75,8 @@ def test_a_log_expression_is_read(tmp_path):
 def test_what_cannot_be_made_less_severe_is_refused_without_a_waiver_too(tmp_path):
     text = LEDGER.partition("    waiver:")[0].replace("wrong-result", "vm-lost")
     refused(tmp_path, load.load_ledger, text, ":2: 'vm-lost' cannot be made less severe")
-    load.load_ledger(written(tmp_path, text.replace("is: minor", "is: critical")))
+    (entry,) = load.load_ledger(written(tmp_path, text.replace("is: minor", "is: critical"))).entries
+    assert entry.severity is Severity.CRITICAL
 
 
 def test_notice_and_slowness_are_policy(tmp_path):

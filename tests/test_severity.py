@@ -112,7 +112,8 @@ def test_a_table_that_is_none_is_refused(rules, said):
 
 
 def test_rows_that_overlap_in_part_are_a_table():
-    SeverityTable((Rule("a", Severity.MINOR, ERROR, phase="cloud"), Rule("b", Severity.MINOR, ERROR | NOT_RUN), LAST))
+    rules = (Rule("a", Severity.MINOR, ERROR, phase="cloud"), Rule("b", Severity.MINOR, ERROR | NOT_RUN), LAST)
+    assert SeverityTable(rules).rules == rules
 
 
 BY_PHASE = tuple(Rule(phase, Severity.MINOR, ERROR, phase=phase) for phase in ("preparation", "hypervisor", "cloud"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avocado.core.exceptions import TestError
@@ -33,6 +33,8 @@ class Placed:
     policy: str
     nodes: frozenset[int]
     on_nodes: dict[int, int] = field(default_factory=dict)
+    held_kib: int = 0
+    """How much of it is in memory by another word of the kernel (smaps): all of that must be on some node."""
 
 
 def parse(lines: Iterable[str]) -> dict[int, Placed]:
@@ -60,7 +62,9 @@ def of_ram(pid: int, pieces_kib: Sequence[int]) -> list[Placed]:
         if len(fitting) < wanted:
             message = f"QEMU {pid} has {len(fitting)} mappings of {size} KiB for {wanted} pieces of its guest's memory."
             raise TestError(message)
-        found += [placed[one.start] for one in sorted(fitting, key=_held, reverse=True)[:wanted]]
+        found += [
+            replace(placed[one.start], held_kib=one.held) for one in sorted(fitting, key=_held, reverse=True)[:wanted]
+        ]
     return found
 
 
@@ -98,6 +102,11 @@ def allowed(cgroups: str, root: Path = CGROUP) -> set[int] | None:
             if folder == base:
                 break
     return None
+
+
+def unaccounted(placed: Iterable[Placed]) -> int:
+    """Return how much is in memory and on no node (KiB): where a policy is obeyed by nothing, nothing is obeyed."""
+    return sum(max(0, one.held_kib - sum(one.on_nodes.values())) for one in placed)
 
 
 def elsewhere(placed: Iterable[Placed], nodes: Iterable[int]) -> int:

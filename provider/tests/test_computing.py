@@ -100,7 +100,9 @@ def test_a_job_that_goes_wrong_fails(tmp_path, now, said):
 
 
 def test_a_job_that_was_moved_may_run_anywhere(tmp_path):
-    computing.advance(Guest(line(2, 16), line(2, 32, where=0)), Record(tmp_path), [2], moved=[2])
+    record = Record(tmp_path)
+    computing.advance(Guest(line(2, 16), line(2, 32, where=0)), record, [2], moved=[2])
+    assert record.samples["computing_right"] == [(True, "bool")]
 
 
 @pytest.mark.parametrize("stands", [line(0, 16), ""])

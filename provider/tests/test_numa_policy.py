@@ -125,6 +125,8 @@ def test_a_guest_in_its_place(world):
         ({"virsh": ""}, "virsh numatune says nothing"),
         ({"ram": [Placed(1, "default", frozenset(), {0: 4})]}, "policy default on"),
         ({"ram": [Placed(1, "bind", frozenset({0, 1}), {0: 4})]}, r"policy bind on \[0, 1\]"),
+        ({"ram": [Placed(1, "bind", frozenset({0}), {}, held_kib=4)]}, "4 KiB of 4 KiB on no node"),
+        ({"ram": [Placed(1, "bind", frozenset({0}), {0: 80}, held_kib=100)]}, "20 KiB of 100 KiB on no node"),
         ({"mems": {0, 1}}, "the cgroup lets it be on"),
         ({"mems": None}, "the cgroup lets it be on None"),
     ],
@@ -142,6 +144,29 @@ def test_pages_that_are_elsewhere_are_counted(world):
     expect = Expect()
     numa_tuning.placed(GUEST, expect, "strict", [0])
     assert expect.seen["pages_elsewhere"] == 8
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("error: unsupported configuration: NUMA node 2 is unavailable", True),
+        ("error: Failed to start domain 'hvq-2': Cannot allocate memory", False),
+        ("error: NUMA node 21 is unavailable", False),
+        ("", False),
+    ],
+)
+def test_a_start_that_fails_for_something_else_is_no_refusal_of_the_node(world, monkeypatch, said, told):
+    """The name of a guest may hold the node's number, and a host may have no memory."""
+    done = {"numatune": SimpleNamespace(exit_status=0, stderr_text="")}
+    done["start"] = SimpleNamespace(exit_status=1, stderr_text=said)
+    monkeypatch.setattr(
+        numa_tuning, "virsh", SimpleNamespace(**{name: lambda *_, it=it, **__: it for name, it in done.items()})
+    )
+    monkeypatch.setattr(numa_tuning, "tune", lambda *_: None)
+    expect = Expect()
+    expect.no_process = lambda _: None
+    numa_tuning.absent_is_refused(GUEST, expect, "strict", [0])
+    assert expect.seen == {"refusal_told": told}
 
 
 def test_modes_are_libvirts():

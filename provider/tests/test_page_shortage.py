@@ -140,7 +140,11 @@ def placed(monkeypatch):
 
 def test_a_policy_that_cannot_change_stays(monkeypatch, tmp_path, placed):
     """Both refusals are told, and the policy is looked at after each."""
-    monkeypatch.setattr(numa_live.virsh, "numatune", answer(1, "error: can't change numatune mode for running domain"))
+    monkeypatch.setattr(
+        numa_live.virsh,
+        "numatune",
+        answer(1, "error: Unable to change numa parameters\nerror: can't change numatune mode"),
+    )
     expect = Expect(tmp_path)
     numa_live.unchanged(Guest(), expect, "strict", [0])
     assert (placed, expect.record.seen["refusal_told"]) == (["strict", "strict"], [True, True])
@@ -156,7 +160,9 @@ def test_a_policy_that_is_reported_changed_must_be(monkeypatch, tmp_path, placed
 
 def test_a_refusal_without_a_reason_is_told(monkeypatch, tmp_path, placed):
     """It must say that it is about NUMA."""
-    monkeypatch.setattr(numa_live.virsh, "numatune", answer(1, "error: operation failed"))
+    monkeypatch.setattr(
+        numa_live.virsh, "numatune", answer(1, "error: Unable to change numa parameters\nerror: failed")
+    )
     with pytest.raises(TestFail, match="names none"):
         numa_live.unchanged(Guest(), Expect(tmp_path), "strict", [0])
 

@@ -15,6 +15,7 @@ import pytest
 from avocado_hvqual.errors import DefinitionError, TrackerError
 from avocado_hvqual.trackers import cli, filing, notes
 from avocado_hvqual.trackers.notes import Notes
+from avocado_hvqual.wait import until
 from tests import strategies as make
 from tests.trackers.bugzilla_server import KEY, FakeBugzilla
 from tests.trackers.conftest import broken, run
@@ -180,9 +181,7 @@ def test_a_real_kill_between_the_server_and_the_note(bugzilla, campaign, tmp_pat
     where = ["--url", bugzilla.url, "--product", "Hypervisor", "--notes", str(tmp_path / "notes")]
     process = subprocess.Popen([sys.executable, "-c", program, "bugs", "file", str(campaign), *where])
     cli.api_key  # noqa: B018 - the module that the program imports
-    deadline = time.monotonic() + 60
-    while not bugzilla.bugs and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
+    until(lambda: bugzilla.bugs or process.poll() is not None, 60, "the server to have the report")
     process.kill()
     assert process.wait() == -9
     assert bugzilla.bugs

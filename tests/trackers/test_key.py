@@ -106,5 +106,6 @@ def test_an_error_within_puts_logging_back():
 
 
 def test_no_key_no_mask():
+    factory = logging.getLogRecordFactory()
     with masked_logs(None):
-        logging.getLogger("x").debug("y")
+        assert logging.getLogRecordFactory() is factory

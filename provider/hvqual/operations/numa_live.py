@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from provider.hvqual.guests import Guest
 
 # libvirt 9.0: "can't change numatune mode for running domain", "NUMA node 1 is unavailable" and their like.
+# virsh begins with it whatever libvirt then says: it is no reason.
+HEADER = "Unable to change numa parameters"
 REASON = re.compile(r"numa|node", re.IGNORECASE)
 
 
@@ -68,7 +70,7 @@ def held(guest: Guest, expect: Expect, mode: str, nodes: Sequence[int]) -> None:
 
 
 def _reasoned(guest: Guest, expect: Expect, said: str) -> None:
-    told = bool(REASON.search(said))
+    told = bool(REASON.search(said.replace(HEADER, "")))
     expect.record.observe("refusal_told", told, "bool", guest.name)
     if not told:
         message = f"'{guest.name}' was refused another NUMA policy; what virsh says of it names none: {said.strip()!r}"

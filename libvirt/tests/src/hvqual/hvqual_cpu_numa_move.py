@@ -7,7 +7,7 @@ Use case ``hvqual.cpu.numa.tune`` on a host of several nodes: "numa tuning".
 
 from dataclasses import dataclass
 
-from provider.hvqual import capability, load, numa_policy
+from provider.hvqual import capability, cpu_use, load, numa_policy
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
 from provider.hvqual.operations import numa_tuning, power
@@ -38,6 +38,7 @@ def run(test, params, env):
             stand.arm()
             with stand.watched():
                 stand.each(load.touch, it.own.touch_timeout)
+                stand.each(cpu_use.resident)
                 stand.each(numa_tuning.placed, MODE, nodes[:1])
                 for node in [*nodes[1:], nodes[0]]:
                     stand.each(numa_tuning.move, [node])

@@ -7,7 +7,7 @@ Use case ``hvqual.cpu.numa.tune``: "numa tuning".
 
 from dataclasses import dataclass
 
-from provider.hvqual import load, numa_policy
+from provider.hvqual import cpu_use, load, numa_policy
 from provider.hvqual.case import case
 from provider.hvqual.libvirt_guests import defined
 from provider.hvqual.operations import numa_tuning, power
@@ -36,5 +36,6 @@ def run(test, params, env):
             stand.arm()
             with stand.watched():
                 stand.each(load.touch, it.own.touch_timeout)
+                stand.each(cpu_use.resident)
             stand.each(numa_tuning.placed, mode, nodes)
             stand.each(power.destroy)

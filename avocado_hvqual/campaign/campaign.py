@@ -14,12 +14,13 @@ from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch
 from avocado_hvqual.campaign.alarm import Alarm
 from avocado_hvqual.campaign.criticals import Criticals
 from avocado_hvqual.campaign.folder import Folder, note_ended
-from avocado_hvqual.campaign.host_watch import COPY, HostWatch
+from avocado_hvqual.campaign.host_watch import HostWatch
 from avocado_hvqual.campaign.journal import Journal, read
 from avocado_hvqual.campaign.options import Asked
 from avocado_hvqual.campaign.phase_end import PhaseEnd
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.health import copies
 from avocado_hvqual.mirror.mirror import Mirror
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.plan import Made, Ready
@@ -68,7 +69,7 @@ class Campaign:
     interrupted: bool = False
     stopped: bool = False
     rebooting: bool = False
-    kernel_log: str = COPY
+    kernel_log: str = copies.FIRST
     look: Callable[[], object] = bool
     """Looks for critical findings at once (`Alarm.now`), while there is an alarm."""
     mirror: Optional[Mirror] = None

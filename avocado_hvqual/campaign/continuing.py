@@ -20,6 +20,7 @@ from avocado_hvqual.campaign.folder import Folder
 from avocado_hvqual.campaign.journal import Journal, Line
 from avocado_hvqual.campaign.progress import Progress
 from avocado_hvqual.errors import JournalError, PlanError
+from avocado_hvqual.health import copies
 from avocado_hvqual.loader import load_campaign
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.model.plan import Plan
@@ -207,7 +208,7 @@ class Continued(Campaign):
     def of(cls, going: Going, progress: Progress, **more: Any) -> Continued:
         """Return the campaign that goes on so; *more* is what any campaign may be asked besides."""
         past = going.past
-        copy = parts.copy_of(past.part.number + 1)
+        copy = copies.of(past.part.number + 1)
         it = cls(going.made, past.folder, going.cause.command, progress, kernel_log=copy, **more)
         it.going = going
         return it

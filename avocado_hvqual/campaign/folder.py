@@ -44,11 +44,6 @@ class Folder:
         return self.path / "journal.jsonl"
 
     @property
-    def kernel_log(self) -> Path:
-        """The copy of the host's kernel log from the campaign's start to its end."""
-        return self.path / "kernel.log"
-
-    @property
     def jobs(self) -> Path:
         """The result folders of the avocado jobs."""
         return self.path / "jobs"

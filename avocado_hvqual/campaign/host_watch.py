@@ -14,11 +14,7 @@ from avocado_hvqual import observations
 from avocado_hvqual.campaign.folder import home, host_id
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import JournalError
-from avocado_hvqual.health import events, identity, patterns, restarts, watcher
-
-COPY = "kernel.log"
-COPY_OF_PART = "kernel-{}.log"
-"""The copy of a part of a campaign that went on: each has its own, for the kernel's clock and numbers begin anew with a boot."""
+from avocado_hvqual.health import copies, events, identity, patterns, restarts, watcher
 
 
 def own_cgroups() -> tuple[str, ...]:
@@ -53,7 +49,7 @@ def owed_by(case: str, folder: Optional[Path]) -> Optional[events.Owed]:
 
 
 def by_case(
-    health: events.Health, copy: str = COPY, booted: Optional[float] = None
+    health: events.Health, copy: str = copies.FIRST, booted: Optional[float] = None
 ) -> dict[Optional[str], list[dict[str, Any]]]:
     """
     Return what befell this node and when by the kernel's clock, as the journal holds it, by case (None: between cases).
@@ -72,7 +68,7 @@ def by_case(
 class HostWatch:
     """Watches kernel log, boot and libvirt daemon; ``finish`` writes what it saw, or why nobody can know, into the journal."""
 
-    def __init__(self, folder: Path, campaign: str, copy: str = COPY) -> None:
+    def __init__(self, folder: Path, campaign: str, copy: str = copies.FIRST) -> None:
         self._copy = copy
         self._watcher = watcher.Watcher(folder / copy, campaign)
         self._before: Optional[identity.Identity] = None

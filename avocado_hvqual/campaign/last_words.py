@@ -62,7 +62,10 @@ def collect(folder: Path, lines: Sequence[Line]) -> Words:
         whole = {one.case for one in owed if one.end} if not same_kernel else open_cases.ended
         words.watched = tuple(sorted((open_cases.ended & whole) - missing))
     if not same_kernel:
-        _add(words, crash.collect(folder, part.boot_id, crash.Context(lines[0].wall, owed, host_watch.own_cgroups())))
+        boot = parts.machine(part.boot_id)
+        copies = tuple(one.kernel_log for one in parts.every(lines) if parts.machine(one.boot_id) == boot)
+        context = crash.Context(lines[0].wall, owed, host_watch.own_cgroups(), copies)
+        _add(words, crash.collect(folder, part.boot_id, context))
     return words
 
 

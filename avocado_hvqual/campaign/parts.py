@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from avocado_hvqual.campaign.host_watch import COPY, COPY_OF_PART
 from avocado_hvqual.campaign.journal import Line
+from avocado_hvqual.health import copies
 
 
 class Part(NamedTuple):
@@ -19,7 +19,7 @@ class Part(NamedTuple):
     @property
     def kernel_log(self) -> str:
         """The name of its copy of the kernel log."""
-        return copy_of(self.number)
+        return copies.of(self.number)
 
     @property
     def boot_id(self) -> str:
@@ -37,15 +37,16 @@ class Part(NamedTuple):
         return any(line.kind == "reboot-planned" for line in self.lines)
 
 
-def copy_of(number: int) -> str:
-    """Return the name of a part's copy of the kernel log."""
-    return COPY_OF_PART.format(number + 1) if number else COPY
+def every(lines: Sequence[Line]) -> list[Part]:
+    """Return the parts of a journal in their order."""
+    starts = [0, *(place for place, line in enumerate(lines) if line.kind == "continued")]
+    ends = [*starts[1:], len(lines)]
+    return [Part(number, tuple(lines[start:end])) for number, (start, end) in enumerate(zip(starts, ends))]
 
 
 def last(lines: Sequence[Line]) -> Part:
     """Return the last part of a journal."""
-    starts = [place for place, line in enumerate(lines) if line.kind == "continued"]
-    return Part(len(starts), tuple(lines[starts[-1] if starts else 0 :]))
+    return every(lines)[-1]
 
 
 def machine(boot_id: str) -> str:

@@ -3,8 +3,8 @@
 What a node that died left about it: pstore, the previous boot's kernel log, /var/crash.
 
 ``collect(folder, boot, Context(began, ...))`` copies them into the campaign's evidence, bounded, and says what they tell. Nothing is
-cleared or changed where it lies (decision 11). A line that the campaign's own copy of the kernel log has, or that was collected before,
-tells nothing new, so that a campaign may be resumed many times.
+cleared or changed where it lies (decision 11). A line that one of the campaign's copies of the kernel log has (each part of a campaign
+wrote its own), or that was collected before, tells nothing new, so that a campaign may be resumed many times.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from avocado_hvqual.health import events, kernel_text, marker, patterns, watcher
+from avocado_hvqual.health import copies, events, kernel_text, marker, patterns, watcher
 from avocado_hvqual.health.kernel_text import Told
 from avocado_hvqual.health.left_behind import Entry, Roots, Sources
 
-COPY = "kernel.log"
 EVIDENCE = "evidence/host"
 _HEADER = re.compile(r"(Panic|Oops|Emergency)#\d+ Part\d+")
 _LINE = tuple[int, str]
@@ -45,11 +44,16 @@ class Collected:
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of the campaign: when it began (seconds since the epoch), whose markers to look for, which cgroups are its node's."""
+    """
+    What is known of the campaign: when it began (seconds since the epoch), whose markers to look for, which cgroups are its node's.
+
+    And which of its copies of the kernel log are of the boot that is asked for: a line that carries no time is known by these alone.
+    """
 
     began: float = 0.0
     owed: tuple[events.Owed, ...] = ()
     own_cgroups: tuple[str, ...] = ()
+    copies: tuple[str, ...] = (copies.FIRST,)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def collect(
     marker stands before it. Never raises for what it finds.
     """
     found = Collected()
-    seen = _seen(folder)
+    seen = _seen(folder, context.copies)
     sources = Sources(folder, _next(folder), roots, context.began)
     lines = [_Line(told, path) for path, told in sources.kernel_log(boot, tuple(case.case for case in context.owed))]
     entries = list(sources.pstore())
@@ -94,15 +98,27 @@ def collect(
     return found
 
 
-def _seen(folder: Path) -> set[_LINE]:
-    """Return the lines that the campaign's copy of the kernel log has, and those that were collected before."""
-    copy = folder / COPY
-    known = {(record.usec, record.text) for record in watcher.read_copy(copy)} if copy.exists() else set()
+class _Seen(NamedTuple):
+    """What is known already: lines by time and text, and by text alone."""
+
+    lines: set[_LINE]
+    texts: set[str]
+
+
+def _seen(folder: Path, of_this_boot: Sequence[str]) -> _Seen:
+    """Return the lines that the campaign's copies of the kernel log have, and those that were collected before."""
+    known: set[_LINE] = set()
+    texts: set[str] = set()
+    for copy in copies.every(folder):
+        records = watcher.read_copy(copy)
+        known |= {(record.usec, record.text) for record in records}
+        texts |= {record.text for record in records} if copy.name in of_this_boot else set()
+    before: set[_LINE] = set()
     for path in sorted((folder / EVIDENCE).glob("*/**/*")):
         if path.is_file() and not path.is_symlink():
             text = path.read_text(encoding="utf-8", errors="replace")
-            known |= {(told.record.usec, told.record.text) for told in kernel_text.dmesg(text)}
-    return known
+            before |= {(told.record.usec, told.record.text) for told in kernel_text.dmesg(text)}
+    return _Seen(known | before, texts | {text for _usec, text in before})
 
 
 def _next(folder: Path) -> str:
@@ -110,19 +126,18 @@ def _next(folder: Path) -> str:
     return f"{EVIDENCE}/{max(numbers, default=0) + 1:04d}"
 
 
-def _unseen(lines: Sequence[_Line], seen: set[_LINE]) -> list[_Line]:
+def _unseen(lines: Sequence[_Line], seen: _Seen) -> list[_Line]:
     """Return the lines in the kernel's order, each once, without those that are known; markers stay, for they say whose a line is."""
     every: dict[_LINE, _Line] = {}
     for line in lines:
         every.setdefault(line.known_as, line)
-    texts = {text for _usec, text in seen}
-    kept = [one for one in every.values() if marker.of(one.told.record) or not _is_known(one, seen, texts)]
+    kept = [one for one in every.values() if marker.of(one.told.record) or not _is_known(one, seen)]
     return sorted(kept, key=lambda one: one.told.record.usec)
 
 
-def _is_known(line: _Line, seen: set[_LINE], texts: set[str]) -> bool:
+def _is_known(line: _Line, seen: _Seen) -> bool:
     timeless = line.told.record.usec == kernel_text.UNKNOWN
-    return line.known_as in seen or (timeless and line.told.record.text in texts)
+    return line.known_as in seen.lines or (timeless and line.told.record.text in seen.texts)
 
 
 def _tell_lines(found: Collected, lines: list[_Line], context: Context) -> None:

@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-FIRST = ("journal.jsonl", "kernel.log", "campaign.log", "journal.torn")
+from avocado_hvqual.health import copies
+
+JOURNAL = "journal.jsonl"
+REST = ("campaign.log", "journal.torn")
 RECORD = "observations.jsonl"
 EVIDENCE = "evidence"
-JOURNAL = FIRST[0]
 LARGEST = 1 << 28
 """Bytes: a larger file of the evidence (a dump of a guest) is left on the node, and counted."""
 _BACK = 1 << 16
@@ -18,7 +20,7 @@ _BACK = 1 << 16
 
 def every(folder: Path) -> Iterator[str]:
     """Yield the paths, relative to the folder: what the campaign writes, what each test saw, then the evidence."""
-    for name in FIRST:
+    for name in (JOURNAL, *(path.name for path in copies.every(folder)), *REST):
         if _is_file(folder / name):
             yield name
     tests = sorted(_folders(folder))

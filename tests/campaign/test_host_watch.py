@@ -7,6 +7,7 @@ import time
 from avocado_hvqual import journal_kinds
 from avocado_hvqual.campaign import host_watch
 from avocado_hvqual.campaign.journal import Journal
+from avocado_hvqual.health import copies
 from avocado_hvqual.health.events import Event, Health
 from avocado_hvqual.health.kmsg import Record
 from avocado_hvqual.loader import load_campaign
@@ -59,9 +60,9 @@ def test_the_journal_vouches_for_the_copy_of_the_kernel_log(tmp_path):
     watch = host_watch.HostWatch(folder, "c-1")
     with Journal.open(folder) as journal:
         watch._vouch(journal)
-        (folder / host_watch.COPY).write_bytes(b"one\n")
+        (folder / copies.FIRST).write_bytes(b"one\n")
         watch._vouch(journal)
-        (folder / host_watch.COPY).write_bytes(b"one\ntwo\n")
+        (folder / copies.FIRST).write_bytes(b"one\ntwo\n")
         watch._vouch(journal)
     (vouched,) = load_campaign(folder).vouched
     assert (vouched.path, vouched.size) == ("kernel.log", 8)

@@ -152,14 +152,14 @@ def test_what_a_dead_kernel_left_is_collected_once(folder: Path, monkeypatch: py
     asked = []
 
     def collect(where: Path, boot: str, context: crash.Context) -> crash.Collected:
-        asked.append((where, boot, sorted(one.case for one in context.owed)))
+        asked.append((where, boot, sorted(one.case for one in context.owed), context.copies))
         return left
 
     monkeypatch.setattr(crash, "collect", collect)
     assert told(folder)[0] == {}
     monkeypatch.setattr(identity, "boot", lambda: "boot-2")
     assert told(folder)[0] == {None: ["host-panic"]}
-    assert asked == [(folder, BOOT, sorted([START, STOP]))]
+    assert asked == [(folder, BOOT, sorted([START, STOP]), ("kernel.log",))]
 
 
 def test_a_host_of_the_lab_that_lost_its_power_has_the_kernel_still(
@@ -200,6 +200,25 @@ def test_the_second_part_has_its_own_copy_and_its_own_clock(folder: Path, kernel
     assert [(case, event["evidence"]) for case, found in words.events.items() for event in found] == [
         (None, "kernel-2.log")
     ]
+
+
+def test_a_boot_that_died_is_known_by_the_copies_of_its_own_parts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    for boot in ("boot-2", "boot-2/hv-a-7"):
+        monkeypatch.setattr(identity, "boot", lambda boot=boot: boot)
+        with Journal.open(folder) as journal:
+            journal.append("continued", {"verb": "resume", "command": "x", "cases": [STOP]})
+    monkeypatch.setattr(identity, "boot", lambda: "boot-3")
+
+    def collect(_where: Path, boot: str, context: crash.Context) -> crash.Collected:
+        asked.append((boot, context.copies))
+        return crash.Collected()
+
+    monkeypatch.setattr(crash, "collect", collect)
+    last_words.collect(folder, read(folder).lines)
+    assert asked == [("boot-2/hv-a-7", ("kernel-2.log", "kernel-3.log"))]
 
 
 def test_what_is_written_makes_the_record(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from avocado_hvqual import journal_kinds
-from avocado_hvqual.health import crash, left_behind
+from avocado_hvqual.health import copies, left_behind
 from avocado_hvqual.health.crash import Context, Roots, collect
 from avocado_hvqual.health.events import Owed
 
@@ -95,14 +95,47 @@ def test_a_second_look_tells_nothing_again(node, tmp_path):
     assert kinds(collect(tmp_path / "c", BOOT, Context(BEGAN, OWED), given)) == {None: ["host-panic"]}
 
 
-def test_what_the_campaigns_own_copy_has_is_not_told_again(node, tmp_path):
+MCE = "0,9,4991000002,-;mce: [Hardware Error]: Machine check events logged\n"
+
+
+@pytest.mark.parametrize("part", [0, 1, 10])
+def test_what_the_campaigns_own_copies_have_is_not_told_again(node, tmp_path, part):
     folder = tmp_path / "c"
     folder.mkdir()
-    (folder / crash.COPY).write_text(
-        "0,9,4991000002,-;mce: [Hardware Error]: Machine check events logged\n", encoding="utf-8"
-    )
+    for number in {0, part}:
+        (folder / copies.of(number)).write_text("6,1,1000000,-;nothing\n", encoding="utf-8")
+    (folder / copies.of(part)).write_text(MCE, encoding="utf-8")
     for journal in ("none", "some"):
         assert EMULATOR not in collect(folder, BOOT, Context(BEGAN, OWED), roots(node, journal=journal)).events
+
+
+@pytest.mark.parametrize(("of_this_boot", "told"), [(("kernel.log", "kernel-2.log"), False), (("kernel-2.log",), True)])
+def test_a_line_without_a_time_is_not_taken_for_that_of_another_boot(node, tmp_path, of_this_boot, told):
+    nothing_else(node)
+    (node / "log").mkdir()
+    line = "Nov 18 07:00:20 node-7 kernel: watchdog: BUG: soft lockup - CPU#3 stuck for 22s! [qemu:1]\n"
+    (node / "log/kern.log").write_text(line, encoding="utf-8")
+    folder = tmp_path / "c"
+    folder.mkdir()
+    same = line.partition("kernel: ")[2]
+    (folder / copies.of(0)).write_text(f"0,9,4991000002,-;{same}", encoding="utf-8")
+    (folder / copies.of(1)).write_text(MCE, encoding="utf-8")
+    found = collect(folder, BOOT, Context(BEGAN, copies=of_this_boot), roots(node))
+    assert kinds(found) == ({None: ["host-lockup"]} if told else {})
+
+
+def test_the_copies_are_in_the_order_of_their_parts_and_nothing_else(tmp_path):
+    names = [copies.of(number) for number in (10, 1, 0, 9)]
+    for name in (*names, "kernel-1.log.txt", "kernel-0.log", "kernel-x.log", "kernel-journal.txt"):
+        (tmp_path / name).write_text("", encoding="ascii")
+    (tmp_path / "kernel-3.log").symlink_to("/etc/passwd")
+    (tmp_path / "kernel-4.log").mkdir()
+    assert [path.name for path in copies.every(tmp_path)] == [
+        "kernel.log",
+        "kernel-2.log",
+        "kernel-10.log",
+        "kernel-11.log",
+    ]
 
 
 def test_a_record_older_than_the_campaign_tells_nothing(node, tmp_path):

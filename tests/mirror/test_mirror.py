@@ -94,6 +94,23 @@ def test_a_file_that_is_written_anew_is_the_same_at_the_end(tmp_path, writer, se
     assert same(writer.folder, there)
 
 
+def test_every_part_of_a_campaign_has_its_kernel_log_at_the_other_end(tmp_path, writer, sending):
+    there = tmp_path / "there"
+    writer.begin()
+    logs = ["kernel.log", "kernel-2.log", "kernel-10.log"]
+    for name in logs:
+        (writer.folder / name).write_text(f"6,1,1,-;{name}\n", encoding="utf-8")
+    sent = list(files.every(writer.folder))
+    assert sent[:4] == ["journal.jsonl", *logs]
+    sender = sending(writer.folder, there)
+    for name in logs:
+        eventually((there / name).exists, f"'{name}' before the end")
+    writer.end()
+    writer.finish()
+    assert finish(sender)[0] == 0
+    assert all((there / name).read_bytes() == (writer.folder / name).read_bytes() for name in logs)
+
+
 def test_a_torn_journal_is_not_sent(tmp_path, writer, sending):
     there = tmp_path / "there"
     with (writer.folder / "journal.jsonl").open("ab") as file:

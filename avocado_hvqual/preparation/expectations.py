@@ -62,6 +62,8 @@ def _patterns(data: Mapping[str, Any]) -> list[tuple[str, tuple[Any, ...]]]:
     for number, row in enumerate(data.get("versions", [])):
         if "pattern" in row:
             found.append((row["pattern"], ("versions", number, "pattern")))
+    for number, row in enumerate(data.get("daemons", [])):
+        found += [(row[key], ("daemons", number, key)) for key in ("answers", "domains") if key in row]
     return found
 
 

@@ -22,6 +22,9 @@ None equals a combination of avocado's bits 1, 2, 4 and 8; 2 (usage, definitions
 50    ``verdict --require``: another verdict, another node or too old
 60    ``bugs file``: the tracker refused a report, or could not be reached; what was filed stays filed, the command can be repeated
 61    ``bugs file``: nobody knows whether the tracker took a report (no answer came); it is asked again before anything is sent again
+70    ``node``: something is not as expected, or differs from another node
+71    ``node``: nothing found is wrong, and something could not be seen
+72    ``node restore``: the node is not what it was before it was prepared; what stays is told
 ====  ====================================================================================================================
 
 `--accept SELECTION` accepts a clean one only, and `--accept LAB_QUALIFIED` one with nothing open and no waiver; what stands on minor
@@ -42,6 +45,7 @@ INTERRUPTED = 8
 PLAIN_RUN = 16
 REQUIREMENT = 50
 TRACKER, TRACKER_UNKNOWN = 60, 61
+NODE_DEFECT, NODE_UNKNOWN, NODE_LEFT = 70, 71, 72
 
 _CODES = {
     Verdict.QUALIFIED: 40,

@@ -27,6 +27,7 @@ class Verb(NamedTuple):
 # Written out: the help needs no import of a verb, and a broken verb does not break the others.
 VERBS = {
     "lab": Verb("avocado_hvqual.lab.cli", "two hypervisor hosts on one machine: up, status, exec, down"),
+    "node": Verb("avocado_hvqual.preparation.cli", "make a bare host ready: check, prepare, restore, facts, compare"),
     "image": Verb("avocado_hvqual.images.cli", "guest images of the lab: build, list"),
     "plan": Verb("avocado_hvqual.campaign.cli", "what a profile requires"),
     "run": Verb("avocado_hvqual.campaign.cli", "qualify this node, or the lab's"),

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Apply the remedies of what a node lacks: written down first, then done, then looked at again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from avocado_hvqual.errors import HvqualError
+from avocado_hvqual.preparation import files
+from avocado_hvqual.preparation.journal import Journal
+from avocado_hvqual.preparation.model import Answer, Check, Defect, Node, Remedy
+from avocado_hvqual.preparation.running import Result, ask
+
+COMMAND_S = 3600.0
+"""An installation over a slow link takes its time; a command that hangs for good must end all the same."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one remedy: *status* is mended, later (it shows after what *message* says) or failed."""
+
+    check: str
+    subject: str
+    status: str
+    message: str
+    irreversible: str = ""
+
+
+def steps(results: Sequence[Result]) -> Iterator[tuple[Check, Defect, Remedy]]:
+    """Yield the remedies of what was found, in the order in which they would be applied."""
+    for result in results:
+        for defect in result.looked.defects:
+            if defect.remedy is not None and (defect.remedy.commands or defect.remedy.files):
+                yield result.check, defect, defect.remedy
+
+
+def told(remedy: Remedy) -> list[str]:
+    """Return a remedy as lines: each file that it writes, each command as a shell would take it."""
+    lines: list[str] = []
+    for file in remedy.files:
+        lines += [f"write {file.path} (mode {file.mode:04o}):", *(f"  | {line}" for line in file.text.splitlines())]
+    return lines + [shlex.join(words) for words in remedy.commands]
+
+
+def prepare(node: Node, checks: Sequence[Check], journal: Journal, say: Say) -> tuple[list[Outcome], list[Result]]:
+    """
+    Mend what can be mended, check by check, and return what came of it with what each check says in the end.
+
+    A remedy may bring the next defect to light (a network that is defined can be started), so a check is asked until it shows
+    nothing that has not been tried.
+    """
+    mender = _Mender(node, journal, say)
+    outcomes = [outcome for check in checks for outcome in mender.mend_all(check)]
+    return outcomes, [ask(node, check) for check in checks]
+
+
+@dataclass(frozen=True)
+class _Mender:
+    """Applies remedies to one node."""
+
+    node: Node
+    journal: Journal
+    say: Say
+
+    def mend_all(self, check: Check) -> Iterator[Outcome]:
+        """Apply the remedies that a check shows, one after the other, each at most once."""
+        tried: set[tuple[str, str]] = set()
+        result = ask(self.node, check)
+        while True:
+            new = [(defect, remedy) for _, defect, remedy in steps([result])]
+            new = [(defect, remedy) for defect, remedy in new if (defect.subject, remedy.summary) not in tried]
+            if not new:
+                return
+            defect, remedy = new[0]
+            tried.add((defect.subject, remedy.summary))
+            wrong = self._apply(check, defect, remedy)
+            result = ask(self.node, check)
+            outcome = _outcome(check, defect, remedy, wrong, result)
+            self.say(f"{outcome.status}: {outcome.subject}: {outcome.message}")
+            yield outcome
+
+    def _apply(self, check: Check, defect: Defect, remedy: Remedy) -> str:
+        """Write a remedy down, then apply it; return what went wrong, empty for nothing."""
+        self.say(f"{check.name}: {remedy.summary}")
+        try:
+            self.journal.record(check.name, defect, remedy, files.look(remedy.files), self.node.expected)
+        except (OSError, HvqualError) as error:
+            return f"Nothing was done: {error}"
+        wrong = files.write(remedy.files)
+        if wrong is not None:
+            return wrong
+        for words in remedy.commands:
+            self.say(f"  $ {shlex.join(words)}")
+            ran = self.node.run(words, timeout=COMMAND_S)
+            if not ran.ok:
+                return f"'{shlex.join(words)}' failed: {ran.why}"
+        return ""
+
+
+def _outcome(check: Check, defect: Defect, remedy: Remedy, wrong: str, result: Result) -> Outcome:
+    """Return what a remedy came to: what it did not mend is told as failed, whatever its commands said."""
+    there = next((it for it in result.looked.defects if it.subject == defect.subject), None)
+    if wrong:
+        status, message = "failed", wrong
+    elif there is None and result.answer is Answer.UNKNOWN:
+        status, message = "failed", f"Whether it helped is unknown: {result.looked.reason}"
+    elif there is None:
+        status, message = "mended", f"Was {defect.found}, is now as expected."
+    elif there.remedy is not None and there.remedy.summary != remedy.summary:
+        status, message = "mended", f"Done; next: {there.remedy.summary}"
+    elif remedy.later:
+        status, message = "later", f"It shows {remedy.later}."
+    else:
+        status, message = "failed", f"Found {there.found} after it, expected {there.expected}."
+    return Outcome(check.name, defect.subject, status, message, remedy.irreversible)

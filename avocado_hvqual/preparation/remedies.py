@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Remedies that several checks offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from avocado_hvqual.preparation import kernel
+from avocado_hvqual.preparation.model import NewFile, Remedy
+
+
+def install(packages: Sequence[str]) -> Remedy:
+    """Return how packages are installed: nothing takes that back, because what they pull in and configure is theirs."""
+    names = tuple(packages)
+    apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends", *names)
+    return Remedy(
+        f"Install {', '.join(names)}.", (apt,), irreversible=f"the packages {', '.join(names)} stay installed"
+    )
+
+
+def load_module(name: str) -> Remedy:
+    """Return how a module is loaded now and at each boot."""
+    return Remedy(
+        f"Load the module {name}, now and at each boot.",
+        (("modprobe", name),),
+        (("modprobe", "--remove", name),),
+        files=(NewFile(kernel.LOAD_AT_BOOT.format(name=name), f"# Written by avocado hvqual node prepare\n{name}\n"),),
+    )
+
+
+def by_hand(summary: str) -> Remedy:
+    """Return what somebody has to do, because no command of ours can or may."""
+    return Remedy(summary)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from avocado_hvqual import journal_reading
-from avocado_hvqual.campaign import notify
+from avocado_hvqual.campaign import breaks, notify
 from avocado_hvqual.campaign.criticals import Criticals
 from avocado_hvqual.campaign.journal import Journal
 from avocado_hvqual.errors import HvqualError
@@ -50,18 +50,24 @@ class Alarm:
         self._header: Optional[Header] = None
         self._plan: Optional[Plan] = None
         self._begun: set[str] = set()
+        self._break: Optional[breaks.News] = None
         self._ended = threading.Event()
         self._broke: set[str] = set()
         self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._follow, name="hvqual-alarm", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow from here on; nothing happens where nothing was asked for. What went before was told in its own time."""
+        """
+        Begin to follow from here on; nothing happens where nothing was asked for. What went before was told in its own time.
+
+        All but what broke the campaign that goes on: it is told first, for there was no process that could.
+        """
         if self._on.action == notify.NONE:
             return
         for kind, wall, data in self._lines():
             if kind in {"campaign", "plan", "case-begin"}:
                 self._take(kind, wall, data)
+        self._break = breaks.of(self._journal.folder)
         self._thread.start()
 
     def now(self) -> None:
@@ -102,6 +108,12 @@ class Alarm:
                 self._note(None, [], [problem])
 
     def _look(self) -> None:
+        if self._break is not None and self._header is not None and self._plan is not None:
+            news, self._break = self._break, None
+            self._criticals.knows(news.told)
+            self._tell_all(self._criticals.of_events(self._header, self._plan, news.events, news.reboots))
+            if news.attempt is not None:
+                self._tell_all(self._criticals.of_case(self._header, self._plan, news.attempt))
         for kind, wall, data in self._lines():
             self._take(kind, wall, data)
         if self._header is not None and self._plan is not None:

@@ -188,23 +188,29 @@ class Campaign:
 
     def _phases(self, journal: Journal, watch: HostWatch) -> None:
         phases = self.made.phases()
+        if self._is_stopped("No phase is begun"):
+            return
         for number, phase in enumerate(phases):
             cases = self._cases(phase)
             if cases:
                 self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
                 self._phase(phase, cases, journal, watch)
             following = phases[number + 1] if number + 1 < len(phases) else None
-            self.look()
-            if self.end.reason:
-                self.stopped = True
-                self.progress.say(f"The phase {phase.value} was ended early: {self.end.reason}")
-            if self.interrupted or self.stopped or following is None:
+            if self._is_stopped(f"The phase {phase.value} was ended early") or self.interrupted or following is None:
                 return
             if self.entered(following) or not self._cases(following):
                 continue
             if not self._gate(phase, following, journal):
                 self.stopped = True
                 return
+
+    def _is_stopped(self, what: str) -> bool:
+        """Look once more for critical findings; return whether the campaign ends here, for which the reason is said."""
+        self.look()
+        if self.end.reason:
+            self.stopped = True
+            self.progress.say(f"{what}: {self.end.reason}")
+        return self.stopped
 
     def _cases(self, phase: Phase) -> list[Ready]:
         return [case for case in self.made.cases if case.planned.phase is phase and self.wanted(case)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from avocado_hvqual import tries
 from avocado_hvqual.judge import judge
 from avocado_hvqual.ledger import Ledger
 from avocado_hvqual.ledger_logs import looked_up
-from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, Severity
+from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, FindingKind, Severity
 from avocado_hvqual.model.plan import Plan
-from avocado_hvqual.model.record import Attempt, CampaignRecord, Header, HealthEvent
+from avocado_hvqual.model.record import Attempt, CampaignRecord, Header, HealthEvent, Reboot
 from avocado_hvqual.policy_model import Policy
 
 
@@ -36,15 +36,23 @@ class Criticals:
         record = CampaignRecord(header, planned, required, tried, ended="finished", known=frozenset({attempt.case}))
         return list(self._new(self._judged(record)))
 
-    def of_events(self, header: Header, plan: Plan, events: Sequence[HealthEvent]) -> list[Finding]:
+    def of_events(
+        self, header: Header, plan: Plan, events: Sequence[HealthEvent], reboots: Sequence[Reboot] = ()
+    ) -> list[Finding]:
         """Return what is critical among things that befell the node, each with the case during which it did."""
-        during = {event.case for event in events}
+        during = {event.case for event in events} | {reboot.case for reboot in reboots}
         planned = tuple(case for case in plan.cases if str(case.key) in during)
-        record = CampaignRecord(header, planned, health=tuple(events), ended="finished")
+        told = tuple(replace(one, build=0) for one in events), tuple(replace(one, build=0) for one in reboots)
+        record = CampaignRecord(header, planned, health=told[0], reboots=told[1], ended="finished")
         said = {(event.kind, event.message) for event in events}
+        said |= {(FindingKind.HOST_REBOOT.value, one.sentence) for one in reboots}
         # Its cases look as if they never began here: of that the campaign's own record tells.
         found = (one for one in self._judged(record) if (one.kind.value, one.message) in said)
         return list(self._new(one for one in found if one.kind not in NOT_ATTEMPTED))
+
+    def knows(self, told: Iterable[tuple[str, str]]) -> None:
+        """Take (case, fingerprint) of what was told before: it does not come out again."""
+        self._told.update(told)
 
     def _judged(self, record: CampaignRecord) -> tuple[Finding, ...]:
         """Return the findings; as of a part run, because what is missing is no news."""

@@ -83,6 +83,8 @@ class Reboot:
     sentence: str
     build: int = 0
     """On which of the campaign's builds."""
+    line: int = 0
+    """The first line of the journal, from 1, that the new boot wrote."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def server(answers=()):
             pass
 
     web = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=web.serve_forever, daemon=True)
+    thread = threading.Thread(target=web.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{web.server_port}/hook?token=secret", got

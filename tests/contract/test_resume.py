@@ -186,7 +186,12 @@ def test_a_host_that_booted_anew_is_a_critical_finding_unless_it_was_announced(
         with journal.Journal.open(output) as writer:
             writer.append("reboot-planned", {"reason": "a new kernel"})
     mend(home, "once")
-    done = go(home, ("once",), "resume", str(output), seed=OTHER_BOOT)
+    if not planned:
+        done = go(home, ("once",), "resume", str(output), "--on-critical", "stop", seed=OTHER_BOOT)
+        assert "No phase is begun: A critical finding appeared" in done.stdout, done.stdout + done.stderr
+        assert verdict(output)["cases"][0]["attempts"] == ["no end"], "it is told before anything is begun"
+        assert kinds(output).count("alarm") == 1
+    done = go(home, ("once",), "resume", str(output), "--on-critical", "stop", seed=OTHER_BOOT)
     found = [(one["kind"], one["severity"], one["case"]) for one in verdict(output)["findings"]]
     assert found == ([] if planned else [("host-reboot", "critical", ONCE)]), done.stdout + done.stderr
     assert verdict(output)["cases"][0]["attempts"] == ["no end", "PASS"]

@@ -48,7 +48,8 @@ def look_at(node: Node, name: str, xml: str) -> Looked:
     if seen is None:
         return looked(facts, unseen=[f"virsh net-info and net-dumpxml of '{name}' did not answer."])
     facts += [Fact("forward mode", seen.forward, "virsh net-dumpxml"), Fact("bridge", seen.bridge, "virsh net-dumpxml")]
-    defects, unseen = list(_definition(node, seen)), []
+    defects = list(_definition(node, seen))
+    unseen: list[str] = []
     if seen.active:
         below, unseen = _below(node, seen, facts)
         defects += below

@@ -76,7 +76,8 @@ def _doors(node: Node, name: Optional[str], group: str, facts: list[Fact]) -> tu
     root = virsh(node, "list", "--all", "--name")
     if not root.ok:
         return [], [f"libvirt does not answer root at {uri(node)} ({root.why}), so nobody else could be tried."]
-    defects, unseen = [], []
+    defects: list[Defect] = []
+    unseen: list[str] = []
     if name is not None:
         tried = as_user(node, name, "list", "--all", "--name")
         facts.append(Fact("connection of the user", "let in" if tried.ok else "refused", f"runuser -u {name} -- virsh"))

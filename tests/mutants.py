@@ -91,6 +91,11 @@ MUTANTS = {
         "judging/gates.py", "if last is not None and not last.passed:", "if last is not None and last.passed and last.override:", JUDGE),
     "minor-findings-need-no-target-at-the-gate": Mutant(
         "judging/gates.py", "is Severity.MINOR and not f.fix_target]", "is Severity.MINOR and f.fix_target]", "test_gates.py"),
+    "nothing-seen-is-nothing-severe": Mutant(
+        "judging/gates.py", "if severe or (0 < count.required == count.attempted and not unseen):", "if True:", "test_gates.py"),
+    "not-attempted-is-severe": Mutant(
+        "judging/gates.py", "finding.severity is not Severity.MINOR and finding.kind not in NOT_ATTEMPTED",
+        "finding.severity is not Severity.MINOR", "test_gates.py"),
     # Criteria.
     "nothing-seen-is-met": Mutant("criteria/__init__.py", "    if doubt:\n", "    if doubt and samples:\n", CRITERIA),
     "another-unit-will-do": Mutant(

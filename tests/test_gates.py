@@ -9,6 +9,7 @@ from avocado_hvqual.ledger import Entry, Ledger
 from avocado_hvqual.model.answer import Answer
 from avocado_hvqual.model.observation import Problem
 from avocado_hvqual.model.record import Gate
+from avocado_hvqual.model.verdict import Verdict
 from avocado_hvqual.severity import SeverityTable
 from tests import strategies as make
 from tests.strategies import CLOUD, POLICY, START, attempt, judged, record, row, trace
@@ -76,6 +77,51 @@ def test_a_minor_does_not_block_and_a_waived_major_neither():
     assert answer("no_critical_major", major, ledger=waived) is Answer.MET
 
 
+NOT_SEEN = {
+    "error": record(attempt(status="ERROR"), attempt(CLOUD)),
+    "cancelled": record(attempt(status="CANCEL"), attempt(CLOUD)),
+    "interrupted": record(attempt(status=None), attempt(CLOUD)),
+    "not-run": record(attempt(CLOUD), cases=[START, CLOUD]),
+    "missing-case": replace(BOTH, required=(row(), row(CLOUD), row(make.STOP))),
+    "criterion-unknown": record(attempt(trace=trace(values=(float("nan"),))), attempt(CLOUD)),
+    "passed-without-observation": record(attempt(trace=trace(values=())), attempt(CLOUD)),
+    "health-unknown": replace(BOTH, known=frozenset({CLOUD})),
+    "tampered-journal": replace(BOTH, damage=("journal.jsonl:3: its hash does not match.",)),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_SEEN)
+def test_what_was_not_attempted_is_no_critical_or_major_finding_and_says_of_none_that_there_is_none(kind):
+    campaign = NOT_SEEN[kind]
+    qualification = judged(campaign)
+    assert kind in {finding.kind.value for finding in qualification.findings}
+    assert qualification.verdict is Verdict.INCOMPLETE, "as before: silence is never consent"
+    found, said = answers(campaign)["no_critical_major"]
+    assert found is Answer.UNKNOWN
+    assert "nobody can say that there are none" in said
+
+
+@pytest.mark.parametrize("kind", NOT_SEEN)
+def test_what_is_major_stays_so_beside_what_was_not_attempted(kind):
+    both = NOT_SEEN[kind]
+    key = "libvirt:hvqual.lifecycle.pause:single_big"
+    both = replace(both, planned=(*both.planned, make.planned(key)), required=(*both.required, row(key)))
+    both = replace(both, attempts=(*both.attempts, with_problem("wrong-result", key)), known=both.known | {key})
+    found, said = answers(both)["no_critical_major"]
+    assert found is Answer.UNMET
+    assert said == "1 critical or major findings open before the cloud phase."
+    assert judged(both).verdict is Verdict.INCOMPLETE
+    waived = known(waiver_reason="r", waiver_expires=make.TODAY)
+    assert answer("no_critical_major", both, ledger=waived) is Answer.UNKNOWN, "a waiver attempts nothing"
+
+
+def test_what_was_not_attempted_in_the_cloud_phase_says_nothing_of_what_came_before():
+    campaign = record(attempt(), attempt(CLOUD, "ERROR"))
+    assert answer("no_critical_major", campaign) is Answer.MET
+    assert answer("cloud_none_pending", campaign) is Answer.UNMET
+    assert judged(campaign).verdict is Verdict.INCOMPLETE
+
+
 def test_what_no_row_knows_is_told_by_severity():
     table = SeverityTable((POLICY.severities.rules[-1],))
     found = answer("severity", record(with_problem("wrong-text")), policy=replace(POLICY, severities=table))
@@ -85,6 +131,7 @@ def test_what_no_row_knows_is_told_by_severity():
 def test_without_a_required_case_nobody_knows():
     assert answer("attempted_cloud", record(attempt())) is Answer.UNKNOWN
     assert answer("attempted_hv", record(attempt(CLOUD))) is Answer.UNKNOWN
+    assert answer("no_critical_major", record(attempt(CLOUD))) is Answer.UNKNOWN
 
 
 def test_the_cloud_phase_that_did_not_begin_is_in_order():

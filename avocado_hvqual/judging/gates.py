@@ -52,11 +52,10 @@ def _nothing(identifier: str, what: str, found: Sequence[Finding]) -> GateAnswer
 def gate_answers(standing: Standing) -> tuple[GateAnswer, ...]:
     """Return all eight answers; of a part run each is unknown, for nobody asked for the whole."""
     still_open = [finding for finding in standing.findings if finding.is_open]
-    severe = [f for f in still_open if f.phase != CLOUD and f.severity is not Severity.MINOR]
     untargeted = [f for f in still_open if f.severity is Severity.MINOR and not f.fix_target]
     answers = (
         _all_attempted("hvqual.gate.attempted_hv", "preparation and hypervisor", standing.before_cloud),
-        _nothing("hvqual.gate.no_critical_major", "critical or major findings open before the cloud phase", severe),
+        no_critical_major(standing),
         _nothing("hvqual.gate.minor_target", "minor findings open without a fix target", untargeted),
         _all_attempted("hvqual.gate.attempted_cloud", "cloud", standing.cloud),
         _nothing(
@@ -80,6 +79,27 @@ def gate_answers(standing: Standing) -> tuple[GateAnswer, ...]:
         return answers
     said = "This is a part run: "
     return tuple(GateAnswer(one.id, Answer.UNKNOWN, said + one.sentence) for one in answers)
+
+
+def no_critical_major(standing: Standing) -> GateAnswer:
+    """
+    Return whether something critical or major is open before the cloud phase.
+
+    What was not attempted shows nothing (decision 2): it is no such finding, and does not let anybody say that there is none.
+    """
+    identifier, count = "hvqual.gate.no_critical_major", standing.before_cloud
+    earlier = [finding for finding in standing.findings if finding.phase != CLOUD]
+    unseen = any(finding.kind in NOT_ATTEMPTED for finding in earlier)
+    severe = [
+        finding
+        for finding in earlier
+        if finding.is_open and finding.severity is not Severity.MINOR and finding.kind not in NOT_ATTEMPTED
+    ]
+    whole = _nothing(identifier, "critical or major findings open before the cloud phase", severe)
+    if severe or (0 < count.required == count.attempted and not unseen):
+        return whole
+    sentence = f"{whole.sentence[:-1]}, but not all before it was attempted as required, so nobody can say that there are none."
+    return GateAnswer(identifier, Answer.UNKNOWN, sentence)
 
 
 def phase_order(standing: Standing) -> GateAnswer:

@@ -111,6 +111,19 @@ def test_all_eight_exit_criteria_are_answered_with_a_sentence(one):
 
 @given(make.records())
 @QUICK
+def test_nothing_critical_or_major_is_said_only_of_what_was_attempted(one):
+    found = judged(replace(one, header=make.header()))
+    answers = {gate.id.rpartition(".")[2]: gate.answer for gate in found.gates}
+    before = [finding for finding in found.findings if finding.phase != "cloud"]
+    severe = [f for f in before if f.is_open and f.severity is not Severity.MINOR and f.kind not in NOT_ATTEMPTED]
+    assert (answers["no_critical_major"] is Answer.UNMET) is bool(severe)
+    if answers["no_critical_major"] is Answer.MET:
+        assert answers["attempted_hv"] is Answer.MET
+        assert not [finding for finding in before if finding.kind in NOT_ATTEMPTED]
+
+
+@given(make.records())
+@QUICK
 def test_nothing_observed_never_passes(one):
     silent = tuple(
         replace(tried, trace=replace(tried.trace, observations=()) if tried.trace else None) for tried in one.attempts

@@ -47,7 +47,7 @@ class Remedy:
     """
     What mends a defect: *files* are written first, then *commands* run in turn (each a list of words, through no shell).
 
-    *undo* takes the commands back, run in the order given; files come back by themselves. What nothing takes back (a package, a
+    *undo* takes the commands back, in the order given, after the files have come back by themselves. What nothing takes back (a package, a
     kernel) is said in *irreversible*, declared before and listed after. *later* says what must happen before it shows, as "after a
     reboot": the check is then not expected to be met at once. Each remedy may be applied again.
     """

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import IO, Any, Optional, cast
 
 from avocado_hvqual.preparation import expectations
 from avocado_hvqual.preparation.model import Distribution, Ran
@@ -18,6 +18,7 @@ from avocado_hvqual.trees import provider_root
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a file that are read: what is longer than this says nothing of a node."""
+PIECE = 1 << 16
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 _GONE_S = 5.0
 _SYSTEM_PATH = "/usr/sbin:/sbin"
@@ -44,7 +45,7 @@ class ThisNode:
         """Return the text of a file, that of a ``.gz`` file unpacked."""
         try:
             with gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb") as stream:
-                return stream.read(LARGEST).decode("utf-8", "replace")
+                return _content(cast("IO[bytes]", stream)).decode("utf-8", "replace")
         except (OSError, EOFError):
             return None
 
@@ -85,6 +86,14 @@ class ThisNode:
         ours = PROGRAMS / f"{program}.py"
         path = ours if ours.is_file() else provider_root() / "provider" / "hvqual" / f"{program}.py"
         return self.run([sys.executable, str(path), *arguments], timeout)
+
+
+def _content(stream: IO[bytes]) -> bytes:
+    """Read up to LARGEST bytes, a piece at a time: the kernel refuses to fill a large buffer from a file of /proc/sys."""
+    pieces: list[bytes] = []
+    while sum(map(len, pieces)) < LARGEST and (piece := stream.read(PIECE)):
+        pieces.append(piece)
+    return b"".join(pieces)[:LARGEST]
 
 
 def _end(process: subprocess.Popen[str]) -> None:

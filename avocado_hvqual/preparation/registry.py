@@ -7,10 +7,34 @@ from collections.abc import Sequence
 from typing import Optional
 
 from avocado_hvqual.errors import PlanError
-from avocado_hvqual.preparation.checks import hw_virt
+from avocado_hvqual.preparation.checks import (
+    host_profile,
+    hotplug_kconfig,
+    hotplug_modules,
+    hw_virt,
+    kdump,
+    kernel_level,
+    packages,
+    qemu_builds,
+    time_sync,
+    userspace_versions,
+    verify_install,
+)
 from avocado_hvqual.preparation.model import Check
 
-CHECKS: tuple[Check, ...] = (hw_virt.CHECK,)
+CHECKS: tuple[Check, ...] = (
+    packages.CHECK,
+    kernel_level.CHECK,
+    hw_virt.CHECK,
+    hotplug_modules.CHECK,
+    hotplug_kconfig.CHECK,
+    host_profile.CHECK,
+    time_sync.CHECK,
+    kdump.CHECK,
+    qemu_builds.CHECK,
+    userspace_versions.CHECK,
+    verify_install.CHECK,
+)
 
 
 def chosen(

@@ -76,17 +76,18 @@ def _result(result: Result) -> Iterator[str]:
     yield f"[{SYMBOLS[result.answer]}] {result.check.name}: {result.answer.value}"
     if result.looked.reason:
         yield f"      {result.looked.reason}"
+    if result.looked.defects:
+        yield f"      Why it matters: {result.check.why}"
     for defect in result.looked.defects:
-        yield from _defect(result.check, defect)
+        yield from _defect(defect)
     for defect in result.waived:
         yield f"    ~ {defect.subject}: found {defect.found}, expected {defect.expected}; '{defect.capability}' is not required."
 
 
-def _defect(check: Check, defect: Defect) -> Iterator[str]:
+def _defect(defect: Defect) -> Iterator[str]:
     yield f"    X {defect.subject}"
     yield f"        found:    {defect.found}"
     yield f"        expected: {defect.expected}"
-    yield f"        matters:  {check.why}"
     if defect.remedy is None:
         return
     runs = " (node prepare does it)" if defect.remedy.commands or defect.remedy.files else " (by hand)"

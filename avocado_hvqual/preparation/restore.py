@@ -51,8 +51,8 @@ def restore(journal: Journal, make_node: MakeNode, say: Say, checks: Sequence[Ch
 
 def _take_back(entry: Entry, node: Node, check: Check | None, say: Say) -> list[str]:
     """Return what of one entry could not be taken back; a command may fail when what it should undo is not there any more."""
-    failed = _run(entry, node, say)
     wrong = files.put_back(entry.files)
+    failed = _run(entry, node, say)
     if failed and not _there(entry, node, check):
         wrong += failed
     return wrong

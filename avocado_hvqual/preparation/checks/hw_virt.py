@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Optional
 
-from avocado_hvqual.preparation import kernel, remedies
-from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, Ran, Remedy, Value, looked
+from avocado_hvqual.preparation import answers, kernel, remedies
+from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, Remedy, Value, looked
 
 KVM_API = 12
 """KVM_GET_API_VERSION since Linux 2.6.22; the kernel promises that it never changes."""
@@ -63,7 +61,7 @@ def _flags(node: Node, seen: _Seen) -> None:
 
 
 def _device(node: Node, seen: _Seen) -> None:
-    said = _json(node.ask("kvm_api"))
+    said = answers.of_program(node.ask("kvm_api"))
     if said is None:
         seen.unseen.append("/dev/kvm could not be asked.")
     elif "api" in said:
@@ -78,7 +76,7 @@ def _device(node: Node, seen: _Seen) -> None:
 def _guest(node: Node, seen: _Seen) -> None:
     """Boot something: /dev/kvm may answer every question and run nothing."""
     qemu = str(node.expected["qemu"][0]["path"])
-    said = _json(node.ask("accelerator", "--qemu", qemu))
+    said = answers.of_program(node.ask("accelerator", "--qemu", qemu))
     if said is None:
         seen.unseen.append("The probe that boots a guest gave no answer.")
         return
@@ -139,15 +137,6 @@ def _enable(node: Node) -> Remedy:
     if kernel.module(node, vendor).state == "can be loaded":
         return remedies.load_module(vendor)
     return remedies.by_hand("Switch virtualization (VT-x, AMD-V) on in the firmware, and boot a kernel with KVM.")
-
-
-def _json(ran: Ran) -> Optional[dict[str, Any]]:
-    """Return what a program of ours wrote; the accelerator's probe ends with 1 when nothing ran, which is an answer."""
-    try:
-        said = json.loads(ran.stdout)
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) else None
 
 
 CHECK = Check(

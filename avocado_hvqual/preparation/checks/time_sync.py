@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Does the kernel hold its clock for synchronised, and how far may it be off."""
+
+from __future__ import annotations
+
+from avocado_hvqual.preparation import answers, remedies
+from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, Remedy, looked, not_applicable
+
+SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+
+def look(node: Node) -> Looked:
+    """Ask the kernel itself (adjtimex), whatever program keeps its time."""
+    wanted = node.expected["time"]
+    if not wanted["synchronized"]:
+        return not_applicable("The description does not ask for a synchronised clock.")
+    said = answers.of_program(node.ask("clock"))
+    if said is None or "synchronized" not in said:
+        return looked(unseen=[f"The kernel does not tell of its clock: {(said or {}).get('error', 'no answer')}."])
+    most = float(said["most_error_s"])
+    facts = [
+        Fact("synchronised", bool(said["synchronized"]), "adjtimex"),
+        Fact("most error", most, "adjtimex, seconds"),
+        Fact("clock source", (node.read(SOURCE) or "unknown").strip(), SOURCE),
+    ]
+    expected = f"synchronised to {wanted['most_error_s']:g} s"
+    if not said["synchronized"]:
+        return looked(
+            facts, [Defect("clock", "the kernel says: not synchronised", expected, _start(node), "time_sync")]
+        )
+    if most > wanted["most_error_s"]:
+        found = f"off by up to {most:g} s"
+        summary = "See why the time service does not reach its servers: timedatectl timesync-status"
+        return looked(facts, [Defect("clock", found, expected, remedies.by_hand(summary), "time_sync")])
+    return looked(facts)
+
+
+def _start(node: Node) -> Remedy:
+    if node.names("/run/systemd/system") is None:
+        return remedies.by_hand("Run a time service (systemd-timesyncd, chrony) that reaches its servers.")
+    off = (("timedatectl", "set-ntp", "false"),)
+    later = "once a time server has answered"
+    return Remedy("Switch the time service on.", (("timedatectl", "set-ntp", "true"),), off, later=later)
+
+
+CHECK = Check(
+    name="time.sync",
+    use_case="",
+    why="Logs of two hosts are held against each other by their time, and a guest that migrates takes the other host's clock.",
+    look=look,
+)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from avocado_hvqual.preparation import cli_check, cli_prepare
+from avocado_hvqual.preparation import cli_check, cli_facts, cli_prepare
 
-VERBS = (cli_check, cli_prepare)
+VERBS = (cli_check, cli_prepare, cli_facts)
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

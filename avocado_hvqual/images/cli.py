@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`image build micro | list`."""
+"""`image build micro|golden | clone | recipes | list`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from avocado_hvqual.images.golden import cli as golden
 from avocado_hvqual.images.micro import NAME, build_micro
 from avocado_hvqual.lab.paths import home
 
@@ -24,16 +25,25 @@ def fill(parser: argparse.ArgumentParser) -> None:
     """Add the verbs of images to *parser*."""
     verbs = parser.add_subparsers(dest="image_verb", required=True, metavar="VERB")
     build = verbs.add_parser("build", help="build an image; one whose inputs have not changed is kept")
-    build.add_argument("image", choices=(NAME,))
+    build.add_argument(
+        "image",
+        choices=(NAME, golden.NAME),
+        help="micro: seconds, no disk; golden: minutes, a real distribution on a disk",
+    )
     build.add_argument("--out", type=Path, help="folder to build it in (default: below the state home)")
+    golden.fill(build)
     verbs.add_parser("list", help="list the images that are there")
+    golden.add_verbs(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what *args* say and return the exit status; raises `ImageError` with the sentence for the user."""
     if args.image_verb == "build":
-        sys.stdout.write(f"{build_micro(home(), args.out)}\n")
+        built = build_micro(home(), args.out) if args.image == NAME else golden.build(args)
+        sys.stdout.write(f"{built}\n")
         return 0
+    if args.image_verb in golden.VERBS:
+        return golden.VERBS[args.image_verb](args)
     for line in listed(home()):
         sys.stdout.write(f"{line}\n")
     return 0

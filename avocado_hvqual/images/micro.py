@@ -28,6 +28,8 @@ from avocado_hvqual.lab.tools import find, require, require_root
 NAME = "micro"
 _VERSION = 1
 _RECIPE = Path(__file__).with_name("micro_root")
+#: The modules that decide what is in the image: another one may change without making the image another.
+_MODULES_OF_IT = ("host_files.py", "initramfs.py", "kernel.py", "micro.py", "secret.py")
 #: Program -> package. busybox must be the static one: it is what runs before any library is found.
 PROGRAMS = {
     "busybox": "busybox-static",
@@ -107,7 +109,7 @@ def build_micro(home: Path, out: Path | None = None) -> Path:
 def input_digest(kernel: Kernel) -> str:
     """Return the digest of everything that the image is made of but its secrets: recipe, kernel, programs and libraries."""
     total = hashlib.sha256(kernels.digest(kernel).encode())
-    sources = [*sorted(_RECIPE.rglob("*")), *sorted(Path(__file__).parent.glob("*.py"))]
+    sources = [*sorted(_RECIPE.rglob("*")), *(Path(__file__).with_name(name) for name in _MODULES_OF_IT)]
     programs = [path for path in map(find, ["busybox", *_GUEST_PROGRAMS]) if path]
     for path in [*filter(Path.is_file, sources), *map(Path, [*programs, *host_files.libraries(_guest_programs())])]:
         total.update(f"{path.name} ".encode())

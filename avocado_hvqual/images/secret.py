@@ -26,6 +26,16 @@ def usable(folder: Path) -> bool:
     )
 
 
+def password_for(folder: Path, work: Path) -> str:
+    """Put the password of the image in *folder* into *work*, a new one if it has none, and return it as /etc/shadow holds it."""
+    kept = folder / PASSWORD
+    if kept.is_file() and kept.stat().st_size and not stat.S_IMODE(kept.stat().st_mode) & 0o077:
+        shutil.copy2(kept, work / PASSWORD)
+    elif not (work / PASSWORD).exists():
+        _make_password(work / PASSWORD)
+    return _crypted((work / PASSWORD).read_text(encoding="ascii").strip())
+
+
 def keep_or_make(folder: Path, work: Path) -> Archive:
     """Put the secrets of the image in *folder* into *work*, new ones if it has none, and return them as an archive for the guest."""
     for name, make in ((PASSWORD, _make_password), (HOST_KEY, _make_host_key)):

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+libguestfs, made to work on any node: by emulation where KVM does not run guests, and with the kernel of our guests.
+
+Left to itself it takes a `/dev/kvm` that boots nothing and hangs, and needs a kernel in /boot that a container or a cloud node may lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from avocado_hvqual.images import kernel as kernels
+from avocado_hvqual.images.golden.command import Programs
+from avocado_hvqual.lab.paths import home
+from avocado_hvqual.node import run_program
+
+#: Left as they are: what a clone must lose is lost by default; a user's password is set by the build.
+_SYSPREP_SECONDS = 300.0
+
+
+def environment(cache: Path, accelerator: str) -> dict[str, str]:
+    """Return the variables under which libguestfs's programs run here; *cache* holds (or gets) the guests' kernel."""
+    kernel = kernels.find(cache)
+    settings = {
+        "LIBGUESTFS_BACKEND": "direct",
+        "SUPERMIN_KERNEL": str(kernel.image),
+        "SUPERMIN_KERNEL_VERSION": kernel.release,
+        "SUPERMIN_MODULES": str(kernel.modules),
+    }
+    return settings if accelerator == "kvm" else {**settings, "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
+
+
+def here() -> Mapping[str, str]:
+    """Return `environment` for this node, whose accelerator is found by running a guest."""
+    return environment(
+        home() / "images" / "cache" / "kernel", str(run_program("accelerator", statuses=(0, 1))["accelerator"])
+    )
+
+
+def tar_out(image: Path, target: Path, programs: Programs) -> None:
+    """Write all files of the system that is installed on *image* (any format, partitions, LVM) to the archive *target*."""
+    line = [
+        "guestfish",
+        "--ro",
+        "-a",
+        str(image),
+        "-i",
+        "tar-out",
+        "/",
+        str(target),
+        "numericowner:true",
+        "xattrs:true",
+    ]
+    programs.run(line, "take the files out of the image", environment=here())
+
+
+def sysprep(image: Path, programs: Programs) -> None:
+    """Take from the raw *image* all that makes it one certain machine, by virt-sysprep."""
+    line = ["virt-sysprep", "--format", "raw", "-a", str(image)]
+    programs.run(line, "make a template of the image", environment=here(), timeout=_SYSPREP_SECONDS)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`image build golden`, `image clone` and `image recipes`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from avocado_hvqual.errors import ImageError
+from avocado_hvqual.lab.paths import home
+
+NAME = "golden"
+_RECIPES = ("mmdebstrap", "cloud-image", "virt-install")
+_STAGES = ("tree", "configured", "disk", "booted", "template", "clones")
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Add what only the golden image is asked to *parser*; the rest of this package is imported when it is built."""
+    more = parser.add_argument_group("golden")
+    more.add_argument(
+        "--recipe", choices=_RECIPES, default=_RECIPES[0], help="where the system comes from (default: %(default)s)"
+    )
+    more.add_argument(
+        "--system", default="debian-12", help="the distribution, as 'image recipes' names it (default: %(default)s)"
+    )
+    more.add_argument("--mirror", default="", metavar="URI", help="the archive (default: those of this node's apt)")
+    more.add_argument(
+        "--source", type=Path, metavar="FILE", help="the image that the recipe cloud-image starts from, of any format"
+    )
+    more.add_argument(
+        "--kernel", type=Path, metavar="DEB", help="a kernel's package in place of the distribution's kernel"
+    )
+    more.add_argument("--size", type=int, default=2048, metavar="MIB", help="size of the disk (default: %(default)s)")
+    more.add_argument("--until", choices=_STAGES, default="", help="end after this stage; the next build goes on there")
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs that the golden image brings."""
+    clone = verbs.add_parser("clone", help="copy the golden image's disk, once for each VM, and tell what it cost")
+    clone.add_argument("target", nargs="+", type=Path, help="the new disks")
+    clone.add_argument(
+        "--way",
+        default="best",
+        choices=("best", "reflink", "sparse", "overlay"),
+        help="best: reflink where it works, else sparse",
+    )
+    clone.add_argument("--image", type=Path, help="folder of the image (default: images/golden below the state home)")
+    recipes = verbs.add_parser("recipes", help="the ways to a golden image, each with whether it was ever executed")
+    recipes.add_argument("--json", action="store_true", help="for machines")
+
+
+def build(args: argparse.Namespace) -> Path:
+    """Build the golden image that *args* ask for and return its folder."""
+    from avocado_hvqual.images.golden import table
+    from avocado_hvqual.images.golden.build import build_golden
+    from avocado_hvqual.images.golden.trees import Order
+
+    whole = table.load()
+    system = whole.system(args.system)
+    for path in filter(None, (args.source, args.kernel)):
+        if not path.is_file():
+            msg = f"'{path}' is not there, or no file."
+            raise ImageError(msg)
+    order = Order(args.recipe, system, whole, args.mirror, _absolute(args.source), _absolute(args.kernel), args.size)
+    return build_golden(home(), order, args.out, _tell, args.until)
+
+
+def _tell(line: str) -> None:
+    """Say how far a build is; what it made is told on the standard output."""
+    sys.stderr.write(f"{line}\n")
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.absolute() if path else None
+
+
+def clone(args: argparse.Namespace) -> int:
+    """Copy the image as *args* ask and write a line of JSON for each copy."""
+    from avocado_hvqual.images.golden import clones
+    from avocado_hvqual.images.golden.command import Programs
+
+    source = (args.image or home() / "images" / NAME) / "golden.raw"
+    if not source.is_file():
+        msg = f"There is no '{source}'; build it with 'avocado hvqual image build golden'."
+        raise ImageError(msg)
+    programs = Programs(home() / "images/cache/clone.log")
+    for target in args.target:
+        if target.exists():
+            msg = f"'{target}' is there already; a clone overwrites nothing."
+            raise ImageError(msg)
+        way = clones.best(source, target.absolute().parent, programs) if args.way == "best" else args.way
+        sys.stdout.write(json.dumps(asdict(clones.clone(source, target, way, programs))) + "\n")
+    return 0
+
+
+def recipes(args: argparse.Namespace) -> int:
+    """Write the table of recipes."""
+    from avocado_hvqual.images.golden import table
+
+    rows = table.load().recipes
+    if args.json:
+        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    else:
+        sys.stdout.write("".join(f"{row.told()}\n" for row in rows))
+    return 0
+
+
+VERBS = {"clone": clone, "recipes": recipes}

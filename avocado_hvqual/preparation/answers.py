@@ -10,19 +10,25 @@ from typing import Any, Optional
 from avocado_hvqual.preparation.model import Defect, Node, Ran, Remedy
 
 
-def of_program(ran: Ran) -> Optional[dict[str, Any]]:
-    """Return the object that a program of ours wrote, None when it wrote none, whatever its exit status."""
+def of_program(ran: Ran, *keys: str) -> Optional[dict[str, Any]]:
+    """Return the object with these keys that a program of ours wrote, None when it wrote none, whatever its exit status."""
     try:
         said = json.loads(ran.stdout)
     except ValueError:
         return None
-    return said if isinstance(said, dict) else None
+    return said if isinstance(said, dict) and set(keys) <= set(said) else None
+
+
+def error_of(ran: Ran) -> str:
+    """Return why a program of ours could not answer, in its own words if it wrote any."""
+    said = of_program(ran, "error")
+    return str(said["error"]) if said is not None else f"no answer ({ran.why})"
 
 
 def build_id(node: Node, path: str) -> tuple[str, str]:
     """Return the build id of a file, and if there is none, why."""
-    said = of_program(node.ask("build_id", path))
-    found = {} if said is None else said.get(path, {})
+    said = of_program(node.ask("build_id", path), path)
+    found = {} if said is None else said[path]
     return str(found.get("build_id", "")), str(found.get("error", "the program that reads it gave no answer"))
 
 

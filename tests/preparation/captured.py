@@ -22,7 +22,9 @@ class CapturedNode:
 
     def changed(self, files=(), commands=(), expected=()):
         """The same node but for these files and commands (None: gone) and these sections of the description."""
-        return CapturedNode(_with(self.files, files), _with(self.commands, commands), {**self.expected, **dict(expected)})
+        return CapturedNode(
+            _with(self.files, files), _with(self.commands, commands), {**self.expected, **dict(expected)}
+        )
 
     def read(self, path):
         return self.files.get(path)
@@ -36,7 +38,8 @@ class CapturedNode:
         words = shlex.join(argv)
         self.asked.append(words)
         if words not in self.commands:
-            raise KeyError(f"the captured node does not know what '{words}' says")
+            message = f"the captured node does not know what '{words}' says"
+            raise KeyError(message)
         return self.commands[words] or Ran(None, "", f"'{argv[0]}' is not installed")
 
     def ask(self, program, *arguments, timeout=20.0):
@@ -55,6 +58,7 @@ def load(name="debian-12", expect=None):
     }
     said = yaml.safe_load((NODES / name / "commands.yaml").read_text(encoding="utf-8"))
     commands = {
-        words: Ran(row.get("status", 0), str(row.get("out", "")), str(row.get("err", ""))) for words, row in said.items()
+        words: Ran(row.get("status", 0), str(row.get("out", "")), str(row.get("err", "")))
+        for words, row in said.items()
     }
     return CapturedNode(files, commands, expectations.load(expect).sections)

@@ -64,21 +64,22 @@ def _device(node: Node, seen: _Seen) -> None:
     said = answers.of_program(node.ask("kvm_api"))
     if said is None:
         seen.unseen.append("/dev/kvm could not be asked.")
-    elif "api" in said:
+    elif str(said.get("api", "")).isdigit():
         seen.fact("kvm interface version", int(said["api"]), "/dev/kvm, KVM_GET_API_VERSION")
         if said["api"] != KVM_API:
             seen.against.append(f"/dev/kvm has interface version {said['api']}")
     else:
         seen.fact("kvm interface version", "none", "/dev/kvm, KVM_GET_API_VERSION")
-        seen.against.append(f"/dev/kvm cannot be opened: {said.get('error')}")
+        seen.against.append(f"/dev/kvm cannot be opened: {said.get('error', 'for no reason that it tells')}")
 
 
 def _guest(node: Node, seen: _Seen) -> None:
     """Boot something: /dev/kvm may answer every question and run nothing."""
     qemu = str(node.expected["qemu"][0]["path"])
-    said = answers.of_program(node.ask("accelerator", "--qemu", qemu))
+    ran = node.ask("accelerator", "--qemu", qemu)
+    said = answers.of_program(ran, "accelerator", "kvm", "tcg")
     if said is None:
-        seen.unseen.append("The probe that boots a guest gave no answer.")
+        seen.unseen.append(f"The probe that boots a guest gave no answer: {answers.error_of(ran)}.")
         return
     seen.fact("accelerator", str(said["accelerator"]), f"a guest under {qemu}")
     if not said["kvm"]["ok"]:

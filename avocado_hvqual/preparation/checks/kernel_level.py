@@ -93,10 +93,11 @@ def _package(node: Node, release: str, facts: list[Fact], unseen: list[str]) -> 
         yield Defect("kernel package", found, expected, remedies.by_hand(summary), "kernel_package")
         return
     facts.append(Fact("package", owner.stdout.split(":", 1)[0], f"dpkg -S {image}"))
-    said = answers.of_program(node.ask("boot_image", image))
+    asked = node.ask("boot_image", image)
+    said = answers.of_program(asked, "release", "version", "signed")
     running = (node.read("/proc/sys/kernel/version") or "").strip()
-    if said is None or "error" in said or not running:
-        unseen.append(f"Whether '{image}' is what runs cannot be told: {(said or {}).get('error', 'no answer')}.")
+    if said is None or not running:
+        unseen.append(f"Whether '{image}' is what runs cannot be told: {answers.error_of(asked)}.")
         return
     facts.append(Fact("signed for secure boot", bool(said["signed"]), image))
     if (said["release"], said["version"]) != (release, running):

@@ -14,9 +14,10 @@ def look(node: Node) -> Looked:
     wanted = node.expected["time"]
     if not wanted["synchronized"]:
         return not_applicable("The description does not ask for a synchronised clock.")
-    said = answers.of_program(node.ask("clock"))
-    if said is None or "synchronized" not in said:
-        return looked(unseen=[f"The kernel does not tell of its clock: {(said or {}).get('error', 'no answer')}."])
+    asked = node.ask("clock")
+    said = answers.of_program(asked, "synchronized", "most_error_s")
+    if said is None:
+        return looked(unseen=[f"The kernel does not tell of its clock: {answers.error_of(asked)}."])
     most = float(said["most_error_s"])
     facts = [
         Fact("synchronised", bool(said["synchronized"]), "adjtimex"),

@@ -50,9 +50,10 @@ def _rows(text: str) -> Optional[dict[str, bool]]:
 
 
 def _python(node: Node, uri: str, unseen: list[str]) -> Optional[dict[str, bool]]:
-    said = answers.of_program(node.ask("libvirt_domains", uri))
-    if said is None or "domains" not in said:
-        unseen.append(f"libvirt-python does not list the domains: {(said or {}).get('error', 'no answer')}.")
+    asked = node.ask("libvirt_domains", uri)
+    said = answers.of_program(asked, "domains")
+    if said is None:
+        unseen.append(f"libvirt-python does not list the domains: {answers.error_of(asked)}.")
         return None
     return {str(name): bool(active) for name, active in said["domains"].items()}
 

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each seeded defect of a node is named, and nothing else is; what could not be seen is never approved."""
+
+import pytest
+
+from avocado_hvqual.preparation import registry, running
+from avocado_hvqual.preparation.model import Answer, Ran
+from tests.preparation.seeds import GONE, NODE, PROBE, QEMU, SEEDS
+
+OURS = (
+    "packages",
+    "kernel.level",
+    "hw_virt",
+    "hotplug.modules",
+    "hotplug.kconfig",
+    "host.profile",
+    "time.sync",
+    "kdump",
+    "qemu.builds",
+    "userspace_versions",
+    "verify_install",
+)
+CHECKS = [check for check in registry.CHECKS if check.name in OURS]
+
+
+def found(node, checks=CHECKS):
+    return {result.check.name: result for result in running.ask_all(node, checks)}
+
+
+def test_a_node_in_order_has_no_defect():
+    results = found(NODE)
+    assert set(results) == set(OURS)
+    assert {name: result.looked for name, result in results.items() if result.answer is not Answer.MET} == {}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_seeded_defect_is_named_and_nothing_else(seed):
+    files, commands, expected, subject = SEEDS[seed]
+    results = found(NODE.changed(files, commands, expected))
+    defects = [defect for result in results.values() for defect in result.looked.defects]
+    assert [defect.subject for defect in defects] == [subject]
+    assert defects[0].found
+    assert defects[0].expected
+    broken = [result.looked.reason for result in results.values() if "itself broke" in result.looked.reason]
+    assert broken == []
+
+
+# What is read as a fact only: without it the node is nevertheless what it shall be.
+TOLD_ONLY = {
+    "/proc/version",
+    "/lib/modules/6.1.0-25-amd64/modules.dep",
+    "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+    "/etc/os-release",
+    "/boot/grub/grubenv",
+    f"dpkg -S {QEMU}",
+    f"ask build_id {QEMU}",
+    "ask build_id /sys/kernel/notes",
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_what_cannot_be_asked_is_not_approved(check):
+    NODE.asked.clear()
+    assert running.ask(NODE, check).answer is Answer.MET
+    for words in list(dict.fromkeys(NODE.asked)):
+        answer = running.ask(NODE.changed(commands={words: GONE}), check)
+        assert (answer.answer is Answer.MET) is (words in TOLD_ONLY), (words, answer.looked)
+        assert "itself broke" not in answer.looked.reason, answer.looked.reason
+
+
+@pytest.mark.parametrize("words", [words for words in NODE.commands if words not in TOLD_ONLY])
+def test_a_command_that_says_nothing_or_nonsense_approves_nothing(words):
+    """`dpkg --verify` says nothing of files that are whole, and a status is all that some commands say."""
+    silent = {
+        f"dpkg --compare-versions {rest}" for rest in ("1:7.2+dfsg-7+deb12u18 ge 1:6.2", "9.0.0-4+deb12u2 ge 8.0")
+    }
+    if words in silent or words.startswith(("which ", "dpkg -S", "dpkg --verify", "dpkg-query -W '-f=${db")):
+        pytest.skip("its exit status is its answer")
+    for said in ("", "\x1b[2J{}\0 ]", "{}", "[1]"):
+        results = found(NODE.changed(commands={words: Ran(0, said)}))
+        assert any(result.answer is not Answer.MET for result in results.values()), said
+        assert not any("itself broke" in result.looked.reason for result in results.values())
+
+
+def test_files_that_are_gone_approve_nothing():
+    may = (
+        "/sys/class/dmi",
+        "/sys/devices/system/cpu/smt",
+        "/sys/kernel/mm",
+        "/sys/module",
+        "/run",
+        "/proc/sys/net",
+        "/dev",
+    )
+    for path in NODE.files:
+        if path in TOLD_ONLY or path.startswith(may) or "vulnerabilities" in path or "modules.builtin" in path:
+            continue
+        results = found(NODE.changed(files={path: None}))
+        assert any(result.answer is not Answer.MET for result in results.values()), path
+
+
+def test_what_is_not_required_is_told_and_not_counted_and_never_met():
+    files, commands, _, _ = SEEDS["kvm runs nothing"]
+    node = NODE.changed(files, commands, {"not_required": ["kvm"]})
+    result = found(node)["hw_virt"]
+    assert (result.answer, result.looked.defects) == (Answer.NOT_APPLICABLE, ())
+    assert [defect.subject for defect in result.waived] == ["hardware virtualization"]
+    both = node.changed({"/sys/module/bridge/initstate": None})
+    result = found(both)["hw_virt"]
+    assert (result.answer, [it.subject for it in result.looked.defects]) == (Answer.UNMET, ["driver bridge"])
+    blind = node.changed(commands={"virt-host-validate qemu": GONE})
+    assert found(blind)["hw_virt"].answer is Answer.UNKNOWN
+
+
+def test_no_accelerator_at_all_is_a_defect_whatever_is_not_required():
+    said = '{"accelerator": "none", "kvm": {"ok": false, "reason": "a"}, "tcg": {"ok": false, "reason": "b"}}'
+    node = NODE.changed(commands={PROBE: Ran(1, said)}, expected={"not_required": ["kvm"]})
+    assert [defect.subject for defect in found(node)["hw_virt"].looked.defects] == ["a guest"]

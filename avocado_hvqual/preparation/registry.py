@@ -8,15 +8,26 @@ from typing import Optional
 
 from avocado_hvqual.errors import PlanError
 from avocado_hvqual.preparation.checks import (
+    host_identity,
     host_profile,
     hotplug_kconfig,
     hotplug_modules,
     hw_virt,
     kdump,
     kernel_level,
+    mgmt_daemon,
+    mgmt_daemon_restart,
+    network_default,
+    network_default_traffic,
+    network_topology,
+    network_topology_traffic,
     packages,
     qemu_builds,
+    raw_lun,
+    raw_lun_pattern,
     time_sync,
+    user_guest,
+    user_non_root,
     userspace_versions,
     verify_install,
 )
@@ -34,6 +45,17 @@ CHECKS: tuple[Check, ...] = (
     qemu_builds.CHECK,
     userspace_versions.CHECK,
     verify_install.CHECK,
+    user_non_root.CHECK,
+    user_guest.CHECK,
+    network_default.CHECK,
+    network_default_traffic.CHECK,
+    network_topology.CHECK,
+    network_topology_traffic.CHECK,
+    raw_lun.CHECK,
+    raw_lun_pattern.CHECK,
+    mgmt_daemon.CHECK,
+    mgmt_daemon_restart.CHECK,
+    host_identity.CHECK,
 )
 
 

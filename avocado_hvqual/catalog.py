@@ -15,6 +15,7 @@ from avocado.core.settings import settings
 from avocado_vt.plugins.vt_resolver import VTDiscoverer
 
 from avocado_hvqual.errors import DefinitionError
+from avocado_hvqual.model import scaled
 from avocado_hvqual.model.case import HOST_CONFIGURATIONS, CaseKey, Impact, Phase
 from avocado_hvqual.model.plan import PlannedCase
 
@@ -22,7 +23,7 @@ VT_TYPES = ("libvirt", "qemu")
 PROVIDERS = "avocado-hvqual"
 """Each provider of ours has a name that begins so; a foreign provider's test that is named hvqual is none of our business."""
 
-PROFILES = ("smoke", "lab", "nightly", "production")
+LIMIT = "hv_limit_"
 REQUIRED = (
     "hv_id",
     "hv_phase",
@@ -55,16 +56,21 @@ class Entry:
         """The case's stable key."""
         return self.planned.key
 
+    @property
+    def limits(self) -> dict[str, str]:
+        """The limits as the cfg ships them: by observation, and with a profile's suffix where that has another one."""
+        return limits_of(self.runnable.kwargs)
+
 
 def at_profile(params: Mapping[str, Any], profile: str) -> dict[str, str]:
     """Return the ``hv_*`` parameters as a test sees them under a profile: ``hv_x_smoke`` is ``hv_x`` under smoke."""
     ours = {name: str(value) for name, value in params.items() if name.startswith("hv_")}
-    seen = {}
-    for name, value in ours.items():
-        base, _, suffix = name.rpartition("_")
-        if not (suffix in PROFILES and base in ours):
-            seen[name] = ours.get(f"{name}_{profile}", value)
-    return {**seen, "hv_profile": profile}
+    return {**scaled.at_profile(ours, profile), "hv_profile": profile}
+
+
+def limits_of(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the limits among a leaf's parameters, by what stands behind ``hv_limit_``."""
+    return {name[len(LIMIT) :]: str(value) for name, value in params.items() if name.startswith(LIMIT)}
 
 
 def _wrong(params: Mapping[str, Any]) -> list[str]:
@@ -104,7 +110,7 @@ def planned(params: Mapping[str, Any], name: str, profile: str = "") -> PlannedC
         impact=Impact(seen["hv_impact"]),
         components=tuple(seen["hv_components"].split()),
         observations=tuple(seen["hv_observations"].split()),
-        limits={name[len("hv_limit_") :]: value for name, value in seen.items() if name.startswith("hv_limit_")},
+        limits=limits_of(seen),
         timeout=float(seen["hv_timeout"]),
         maturity=seen.get("hv_maturity", ""),
         params=seen,

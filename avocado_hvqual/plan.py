@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Optional, Protocol, Union
 
 from avocado_hvqual import required
 from avocado_hvqual.errors import PlanError
+from avocado_hvqual.locked_limits import Locked, Weaker
 from avocado_hvqual.model.case import CaseKey, Phase, RequiredRow
 from avocado_hvqual.model.plan import Plan, PlannedCase, Profile
 
@@ -52,6 +53,12 @@ class Made:
     required: tuple[RequiredRow, ...]
     missing: tuple[tuple[Phase, CaseKey], ...]
     changes: tuple[Change, ...]
+
+    @property
+    def weaker(self) -> tuple[Weaker, ...]:
+        """The limits that are weaker than those with which the cases ship, or gone: nobody is asked enough by them."""
+        locked = Locked(self.required, self.profile.name)
+        return tuple(one for case in self.cases for one in locked.weaker(case.planned))
 
     @property
     def part(self) -> bool:

@@ -8,13 +8,15 @@ It is written by ``plan --lock``, reviewed and committed: a case that is deleted
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from avocado_hvqual import profiles
 from avocado_hvqual.errors import DefinitionError
+from avocado_hvqual.limits import Limit
 from avocado_hvqual.model.case import CaseKey, Phase, RequiredRow
 from avocado_hvqual.model.plan import PlannedCase
 
@@ -26,6 +28,8 @@ required:
 """
 
 
+Limits = Mapping[CaseKey, Mapping[str, str]]
+NO_LIMITS: Limits = MappingProxyType({})
 ANY = "any"
 """The backend in the key of a row that leaves it open."""
 
@@ -40,17 +44,19 @@ def category(row: RequiredRow) -> str:
     return row.id.split(".")[1]
 
 
-def rows_of(cases: Iterable[PlannedCase]) -> list[RequiredRow]:
-    """Return the rows that these cases answer: one for each id, backend and set of owed things, in order."""
+def rows_of(cases: Iterable[PlannedCase], limits: Limits = NO_LIMITS) -> list[RequiredRow]:
+    """
+    Return the rows that these cases answer: one for each id, backend and set of owed things and limits, in order.
+
+    *limits* are those of the cfgs, for all profiles; of a case that is not there they are what it has at its own.
+    """
     groups: dict[RequiredRow, list[str]] = {}
     for case in cases:
         observations, components = tuple(sorted(case.observations)), tuple(sorted(case.components))
-        head = RequiredRow(case.key.hv_id, (), observations, components, case.phase, case.key.vt_type)
+        asked = tuple(sorted(limits.get(case.key, case.limits).items()))
+        head = RequiredRow(case.key.hv_id, (), observations, components, case.phase, case.key.vt_type, asked)
         groups.setdefault(head, []).append(case.key.place)
-    rows = [
-        RequiredRow(row.id, tuple(sorted(places)), row.observations, row.components, row.phase, row.vt_type)
-        for row, places in groups.items()
-    ]
+    rows = [replace(row, configurations=tuple(sorted(places))) for row, places in groups.items()]
     return sorted(rows, key=lambda row: (list(Phase).index(row.phase), row.id, row.vt_type, row.configurations))
 
 
@@ -74,20 +80,24 @@ def _has_case(row: RequiredRow, place: str, known: Iterable[CaseKey]) -> bool:
     return any(row.answered_by(key) and key.place == place for key in known)
 
 
-def text(cases: Iterable[PlannedCase], before: Iterable[RequiredRow] = ()) -> str:
+def text(cases: Iterable[PlannedCase], before: Iterable[RequiredRow] = (), limits: Limits = NO_LIMITS) -> str:
     """
     Return the text of the lock file: one line a row, so that a review sees what is lost.
 
     The rows of the lock *before* that no case answers stay: a deleted cfg does not make a node need less.
     """
     cases = list(cases)
-    rows = rows_of(cases) + unanswered(before, cases)
+    rows = rows_of(cases, limits) + unanswered(before, cases)
     order = sorted(rows, key=lambda row: (list(Phase).index(row.phase), row.id, row.vt_type, row.configurations))
     return HEADER + "".join(f"  - {json.dumps(row.to_json())}\n" for row in order)
 
 
-def read(path: Path = LOCK) -> list[RequiredRow]:
-    """Return the rows of the lock; DefinitionError (file:line) when it is not what ``text`` writes, or holds nothing."""
+def read(path: Path = LOCK, *, anew: bool = False) -> list[RequiredRow]:
+    """
+    Return the rows of the lock; DefinitionError (file:line) when it is not what ``text`` writes, or holds nothing.
+
+    Who writes it *anew* also gets the rows of an older lock, which had no limits.
+    """
     data, source = profiles.read_yaml(path)
     lines = [number for number, line in enumerate(source.splitlines(), 1) if line.startswith("  - ")]
     listed = data.get("required") if isinstance(data, dict) else None
@@ -98,7 +108,7 @@ def read(path: Path = LOCK) -> list[RequiredRow]:
     rows = []
     for number, fields in enumerate(listed):
         where = f"{path}:{lines[number] if number < len(lines) else 1}"
-        rows.append(_row(fields, where, seen))
+        rows.append(_row({"limits": {}, **fields} if anew and isinstance(fields, dict) else fields, where, seen))
     return rows
 
 
@@ -106,10 +116,12 @@ def _row(fields: Any, where: str, seen: set[CaseKey]) -> RequiredRow:
     try:
         row = RequiredRow.from_json(fields)
         asked = keys(row)
-    except (KeyError, TypeError, ValueError) as error:
+        for limit in () if is_open(row) else fields["limits"].values():
+            Limit.parse(limit)
+    except (KeyError, TypeError, ValueError, AttributeError, DefinitionError) as error:
         message = f"{where}: the row is malformed ({error!r}); write the lock anew with 'avocado hvqual plan --lock'."
         raise DefinitionError(message) from error
-    half_open = not row.observations and (row.components or row.vt_type)
+    half_open = not row.observations and (row.components or row.vt_type or row.limits)
     if not asked or half_open or seen & set(asked):
         message = f"{where}: the row of '{row.id}' asks for nothing, owes nothing or is there twice."
         raise DefinitionError(message)
@@ -117,10 +129,10 @@ def _row(fields: Any, where: str, seen: set[CaseKey]) -> RequiredRow:
     return row
 
 
-def differences(cases: Iterable[PlannedCase], rows: Iterable[RequiredRow]) -> list[str]:
+def differences(cases: Iterable[PlannedCase], rows: Iterable[RequiredRow], limits: Limits = NO_LIMITS) -> list[str]:
     """Return a sentence for each case key that the cfgs and the lock do not agree about."""
     cases, rows = list(cases), list(rows)
-    have = {key: row for row in rows_of(cases) for key in keys(row)}
+    have = {key: row for row in rows_of(cases, limits) for key in keys(row)}
     want = {key: row for row in rows if not is_open(row) for key in keys(row)}
     still_open = unanswered(filter(is_open, rows), cases)
     said = [
@@ -135,4 +147,13 @@ def differences(cases: Iterable[PlannedCase], rows: Iterable[RequiredRow]) -> li
             there, here = getattr(want[key], name), getattr(have[key], name)
             if (there if name == "phase" else tuple(sorted(there))) != here:
                 said.append(f"'{key}': {name} is {here} in the cfg, {there} in the lock.")
+        said += _other_limits(key, dict(have[key].limits), dict(want[key].limits))
     return said
+
+
+def _other_limits(key: CaseKey, here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(here.keys() | there.keys()):
+        mine, locked = here.get(name), there.get(name)
+        if mine != locked:
+            said = [f"'{one}'" if one else "none" for one in (mine, locked)]
+            yield f"'{key}': the limit on '{name}' is {said[0]} in the cfg, {said[1]} in the lock."

@@ -102,16 +102,18 @@ def _plan(args: argparse.Namespace) -> int:
 def _lock(*, write: bool) -> int:
     from avocado_hvqual import catalog
 
-    cases = [entry.planned for entry in catalog.load().values()]
+    entries = catalog.load()
+    cases = [entry.planned for entry in entries.values()]
+    limits = {key: entry.limits for key, entry in entries.items()}
     if write:
         if not cases:
             message = "There is no case at all, so no lock is written. Try 'avocado hvqual register'."
             raise PlanError(message)
-        text = required.text(cases, required.read())
+        text = required.text(cases, required.read(anew=True), limits)
         required.LOCK.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{len(cases)} cases are required now; review '{required.LOCK}' before it is committed.\n")
         return 0
-    said = required.differences(cases, required.read())
+    said = required.differences(cases, required.read(), limits)
     sys.stdout.write("".join(f"{line}\n" for line in said or ["The lock and the cfgs agree."]))
     return LOCK_DIFFERS if said else 0
 
@@ -130,6 +132,7 @@ def _as_json(made: plan.Made, seconds: dict[str, float], durations: Durations) -
         "cases": [case(ready) for ready in made.cases],
         "rows": [row.to_json() for row in made.required],
         "missing": [str(key) for _, key in made.missing],
+        "weaker": [{**one._asdict(), "key": str(one.key)} for one in made.weaker],
         "changes": [{**change._asdict(), "key": str(change.key)} for change in made.changes],
         "seconds": sum(seconds.values()),
     }
@@ -148,6 +151,7 @@ def _as_text(made: plan.Made, seconds: dict[str, float]) -> str:
         f"MISSING: {key} is required, but no case answers it: the verdict will be INCOMPLETE."
         for _, key in made.missing
     ]
+    lines += [f"WEAKER: {one.key}: {one.sentence} The verdict will be INCOMPLETE." for one in made.weaker]
     lines += [
         f"changed: {change.name} = {change.given} instead of {change.shipped} in {change.key}"
         for change in made.changes

@@ -9,6 +9,7 @@ from avocado_hvqual.errors import DefinitionError
 from avocado_hvqual.judging.cases import JudgedCase
 from avocado_hvqual.judging.sighting import Sighting
 from avocado_hvqual.limits import Limit
+from avocado_hvqual.locked_limits import Locked
 from avocado_hvqual.model.case import RequiredRow
 from avocado_hvqual.model.finding import FindingKind
 from avocado_hvqual.model.plan import PlannedCase
@@ -95,8 +96,11 @@ def _strangers(record: CampaignRecord) -> Iterator[Sighting]:
 
 
 def floor_sightings(record: CampaignRecord, cases: Sequence[JudgedCase], policy: Policy) -> Iterator[Sighting]:
-    """Yield each case that was asked less than the policy permits: by a weaker limit, or at a smaller scale."""
+    """Yield each case that was asked less than the policy permits: by a weaker limit than it ships with, or at a smaller scale."""
+    locked = Locked((*record.required, *policy.required), record.header.profile)
     for case in cases:
+        for weaker in locked.weaker(case.planned):
+            yield Sighting(FindingKind.WEAK_LIMIT, str(weaker.key), weaker.sentence, (JOURNAL,), weaker.observation)
         for limit_floor in policy.limit_floors:
             if limit_floor.concerns(case.planned.key.hv_id):
                 yield from _weak(case.planned, limit_floor)

@@ -77,6 +77,8 @@ class RequiredRow:
     components: tuple[str, ...]
     phase: Phase
     vt_type: str = ""
+    limits: tuple[tuple[str, str], ...] = ()
+    """The limits with which its cases ship, in order: (observation, limit), with a profile's suffix where that has another one."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RequiredRow:
@@ -88,6 +90,7 @@ class RequiredRow:
             tuple(data["components"]),
             Phase(data["phase"]),
             str(data.get("vt_type", "")),
+            tuple(sorted((str(name), str(limit)) for name, limit in data.get("limits", {}).items())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +102,9 @@ class RequiredRow:
             "components": list(self.components),
             "phase": self.phase.value,
         }
-        return {**row, "vt_type": self.vt_type} if self.vt_type else row
+        if self.vt_type:
+            row["vt_type"] = self.vt_type
+        return {**row, "limits": dict(self.limits)} if self.observations else row
 
     def answered_by(self, key: CaseKey) -> bool:
         """Whether the case *key* is one of those that this row asks for."""

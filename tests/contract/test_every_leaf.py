@@ -21,8 +21,10 @@ from avocado_hvqual import catalog, load, observations, required
 from avocado_hvqual.errors import JournalError
 from avocado_hvqual.judging import attempts as judging_attempts
 from avocado_hvqual.limits import Limit
+from avocado_hvqual.locked_limits import Locked
 from avocado_hvqual.model.finding import NOT_ATTEMPTED, FindingKind
 from avocado_hvqual.model.record import Attempt
+from avocado_hvqual.model.scaled import PROFILES, at_profile
 from avocado_hvqual.model.verdict import Verdict
 from tests import strategies as make
 
@@ -36,8 +38,8 @@ POLICY = load.load_policy()
 
 
 def cases():
-    """Every case of the cfgs at the lab's profile, as the catalog makes it of a leaf."""
-    found = []
+    """Every case of the cfgs at the lab's profile, as the catalog makes it of a leaf, with the limits that it ships for all profiles."""
+    found = {}
     for tree, vt_types in TREES.items():
         text = StringIO("variants subtest:\n")
         text.seek(0, 2)
@@ -46,11 +48,15 @@ def cases():
         parser = cartesian_config.Parser()
         parser.parse_string(text.getvalue())
         for leaf in parser.get_dicts():
-            found += [catalog.planned({**leaf, "vm_type": vt_type}, leaf["name"], PROFILE) for vt_type in vt_types]
+            for vt_type in vt_types:
+                case = catalog.planned({**leaf, "vm_type": vt_type}, leaf["name"], PROFILE)
+                found[case.key] = (case, catalog.limits_of(leaf))
     return found
 
 
-CASES = cases()
+LEAVES = cases()
+CASES = [case for case, _limits in LEAVES.values()]
+LIMITS = {key: limits for key, (_case, limits) in LEAVES.items()}
 EACH = pytest.mark.parametrize("case", CASES, ids=[str(case.key) for case in CASES])
 
 
@@ -158,6 +164,55 @@ def test_the_lock_asks_for_every_leaf_and_for_what_it_owes():
     both = here.keys() & locked.keys()
     assert len(both) > 60
     assert [key for key in both if locked[key] and not locked[key] <= here[key]] == []
+
+
+def test_the_lock_holds_every_limit_of_every_leaf():
+    """Of what both know, not one is more, less or other: who changes a limit has its row reviewed."""
+    locked = {key: dict(row.limits) for row in required.read() if row.observations for key in required.keys(row)}
+    both = LIMITS.keys() & locked.keys()
+    assert len(both) > 60
+    assert {key: LIMITS[key] for key in both} == {key: locked[key] for key in both}
+
+
+@EACH
+def test_every_limit_that_a_cfg_loses_or_weakens_is_missed(case, attempts):
+    """For the reviewed rows the case is judged as it was; of the limit there is nothing left, neither in the plan nor in the policy."""
+    rows = required.rows_of([case], LIMITS)
+    assert judged([case], [attempts[case.key]], rows).clean
+    for name, text in case.limits.items():
+        less = {other: limit for other, limit in case.limits.items() if other != name}
+        for limits in (less, {**less, name: weaker(text)}):
+            found = judged([replace(case, limits=limits)], [attempts[case.key]], rows)
+            assert (found.verdict, found.clean) == (Verdict.INCOMPLETE, False), (name, limits.get(name))
+            assert (FindingKind.WEAK_LIMIT, name) in {(one.kind, one.observation) for one in found.findings}
+
+
+def weaker(text):
+    """A limit by which a little more is met."""
+    limit = Limit.parse(text)
+    if limit.comparator == "==":
+        return str(replace(limit, comparator="<=" if limit.number > 0 else ">="))
+    return str(replace(limit, number=limit.number + {"<": 0.5, ">": -0.5}[limit.comparator[0]]))
+
+
+def test_every_limit_is_held_at_every_profile():
+    """Each parameter of a limit is taken out by itself; without that of a profile the plain one holds there, which may be as strong."""
+    less = 0
+    for case in CASES:
+        shipped = LIMITS[case.key]
+        for gone in shipped:
+            left = {name: text for name, text in shipped.items() if name != gone}
+            rows = required.rows_of([case], LIMITS)
+            missed = [
+                profile
+                for profile in PROFILES
+                if [*Locked(rows, profile).weaker(replace(case, limits=at_profile(left, profile)))]
+            ]
+            plain = shipped.get(gone.rpartition("_")[0])
+            as_strong = plain is not None and Limit.parse(plain).implies(Limit.parse(shipped[gone]))
+            assert bool(missed) is not as_strong, (str(case.key), gone)
+            less += bool(missed)
+    assert less > len(CASES)
 
 
 @EACH

@@ -29,7 +29,9 @@ def build_id(node: Node, path: str) -> tuple[str, str]:
     """Return the build id of a file, and if there is none, why."""
     said = of_program(node.ask("build_id", path), path)
     found = {} if said is None else said[path]
-    return str(found.get("build_id", "")), str(found.get("error", "the program that reads it gave no answer"))
+    if "build_id" in found:
+        return str(found["build_id"]), ""
+    return "", str(found.get("error", "the program that reads it gave no answer"))
 
 
 def numbers(version: str) -> tuple[int, ...]:

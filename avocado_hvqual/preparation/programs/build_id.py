@@ -65,7 +65,7 @@ def answer(paths: list[str]) -> dict[str, dict[str, str]]:
     for path in paths:
         try:
             said[path] = {"build_id": build_id(path)}
-        except (OSError, ValueError, struct.error) as error:
+        except (OSError, ValueError, OverflowError, struct.error) as error:
             said[path] = {"error": getattr(error, "strerror", None) or str(error)}
     return said
 

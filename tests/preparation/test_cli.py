@@ -2,6 +2,8 @@
 """`avocado hvqual node check | prepare | restore` as a person or a program meets them; nothing here touches the machine."""
 
 import json
+import textwrap
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from avocado_hvqual import exit_codes
 from avocado_hvqual.load import schema
 from avocado_hvqual.plugins.cli import dispatch
-from avocado_hvqual.preparation import registry, report, running
+from avocado_hvqual.preparation import expectations, registry, report, running
 from avocado_hvqual.preparation.model import Check, Defect, Fact, looked
 from tests.preparation.seeds import NODE, SEEDS
+from tests.preparation.test_seeded import OURS
 
 # A machine is what it is: these checks answer met or unmet, and never need libvirt or a guest.
 ONLY = ["--only", "hotplug,host.profile"]
@@ -116,3 +119,16 @@ def test_codes_are_none_of_avocados():
     codes = (exit_codes.NODE_DEFECT, exit_codes.NODE_UNKNOWN, exit_codes.NODE_LEFT)
     assert min(codes) > 15
     assert all(f"\n{code} " in exit_codes.__doc__ for code in codes)
+
+
+def test_the_page_tells_of_every_check_and_code():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "prepare_a_node.rst").read_text(encoding="utf-8")
+    assert [name for name in OURS if f"\n{name} " not in page] == []
+    assert all(f" {code}" in page for code in (70, 71, 72))
+
+
+def test_the_pages_example_is_a_description(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "prepare_a_node.rst").read_text(encoding="utf-8")
+    block = page.split(".. code-block:: yaml\n\n")[1].split("\n\n``not_required``")[0]
+    (tmp_path / "mine.yaml").write_text(textwrap.dedent(block))
+    assert expectations.load(str(tmp_path / "mine.yaml")).sections["not_required"] == ["kdump"]

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-
+from avocado_hvqual.preparation.answers import of_program
 from avocado_hvqual.preparation.model import Node
 
 _TIMEOUT_S = 60.0
@@ -12,8 +11,5 @@ _TIMEOUT_S = 60.0
 
 def of(node: Node) -> str:
     """Return "kvm" or "tcg", "none" where no guest runs, "" when the probe could not be asked."""
-    run = node.ask("accelerator", timeout=_TIMEOUT_S)
-    try:
-        return str(json.loads(run.stdout)["accelerator"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+    told = of_program(node.ask("accelerator", timeout=_TIMEOUT_S), "accelerator")
+    return "" if told is None else str(told["accelerator"])

@@ -7,12 +7,13 @@ Read-only but for `restart`, which only the deep check calls.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Optional
 
+from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.model import Node, Ran
 
 Entry = Mapping[str, Any]
@@ -129,13 +130,10 @@ def url(entry: Entry) -> str:
 def answer(node: Node, entry: Entry) -> tuple[str, str]:
     """Return a daemon's answer, and why there is none."""
     run = node.ask("answer", url(entry))
-    try:
-        told = json.loads(run.stdout)
-    except ValueError:
-        return "", run.why
-    if "error" in told:
-        return "", str(told["error"])
-    return (str(told["text"]), "") if told["status"] == 200 else ("", f"status {told['status']}")  # noqa: PLR2004 - HTTP's OK
+    told = of_program(run, "status", "text")
+    if told is None:
+        return "", error_of(run)
+    return (str(told["text"]), "") if told["status"] == HTTPStatus.OK else ("", f"status {told['status']}")
 
 
 def restart(node: Node, entry: Entry) -> Ran:

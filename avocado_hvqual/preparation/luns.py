@@ -107,16 +107,20 @@ def of_domains(node: Node) -> Optional[dict[str, list[str]]]:
     if not every.ok:
         return None
     owners: dict[str, list[str]] = {}
-    for name in every.stdout.split("\n"):
-        disks = virsh(node, "domblklist", "--", name.strip()) if name.strip() else None
-        for line in disks.stdout.splitlines() if disks else ():
-            source = (line.split(None, 1) + [""])[1].strip()  # noqa: RUF005 - a line may have one word
+    for name in filter(None, (line.strip() for line in every.stdout.splitlines())):
+        disks = virsh(node, "domblklist", "--", name)
+        rows = [line.split(None, 1) for line in disks.stdout.splitlines() if line.strip()]
+        if not disks.ok or any(len(row) < len(("target", "source")) for row in rows):
+            return None
+        for _target, source in rows:
             if source.startswith("/dev/"):
-                owners.setdefault(source, []).append(name.strip())
+                owners.setdefault(source.strip(), []).append(name)
     resolved: dict[str, list[str]] = {}
     for source, names in owners.items():
-        real = node.run(["readlink", "-f", "--", source]).stdout.strip() or source
-        resolved.setdefault(real.rpartition("/")[2], []).extend(names)
+        real = node.run(["readlink", "-f", "--", source])
+        if not real.ok or not real.stdout.startswith("/dev/"):
+            return None
+        resolved.setdefault(real.stdout.strip().rpartition("/")[2], []).extend(names)
     return resolved
 
 

@@ -10,6 +10,8 @@ from avocado_hvqual.preparation import on_the_host
 from avocado_hvqual.preparation.model import Defect, Fact, NewFile, Node, Remedy
 from avocado_hvqual.preparation.virsh import Network, command
 
+SWITCH = "net.ipv4.ip_forward"
+
 
 def define(node: Node, name: str, path: str, files: tuple[NewFile, ...] = ()) -> Remedy:
     """Return how a network is made from the definition in *path*, which may be one of *files*."""
@@ -103,7 +105,7 @@ def _filter(
     if switch == "0":
         on, off = (("sysctl", "-w", f"net.ipv4.ip_forward={value}") for value in "10")
         remedy = Remedy("Let the kernel forward packets.", (on,), (off,))
-        defects.append(Defect("net.ipv4.ip_forward", "0", "1", remedy))
+        defects.append(Defect(SWITCH, "0", "1", remedy))
     elif not switch:
         unseen.append("/proc/sys/net/ipv4/ip_forward cannot be read.")
     return defects, unseen

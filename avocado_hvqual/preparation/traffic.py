@@ -10,6 +10,7 @@ from typing import Any
 
 from avocado_hvqual.lab.paths import home
 from avocado_hvqual.preparation import accelerator
+from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.model import Node
 from avocado_hvqual.preparation.virsh import uri
 
@@ -50,8 +51,5 @@ def ask(
         "probes": list(probes),
     }
     run = node.ask("traffic", json.dumps(plan), timeout=_TIMEOUT_S)
-    try:
-        told: dict[str, Any] = json.loads(run.stdout)
-    except ValueError:
-        return {"error": f"The program that asks the guests told nothing: {run.why}."}
-    return told
+    told = of_program(run, "guests", "probes")
+    return {"error": error_of(run)} if told is None else told

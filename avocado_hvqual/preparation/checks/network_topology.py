@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Optional
 
 from avocado_hvqual.preparation import networks, on_the_host, topology, virsh
-from avocado_hvqual.preparation.checks.network_default import CAPABILITY
+from avocado_hvqual.preparation.checks.network_default import CAPABILITY, NAME
 from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, NewFile, Node, Remedy, looked, not_applicable
 from avocado_hvqual.preparation.topology import Wanted
 
@@ -60,11 +60,16 @@ def _one(node: Node, it: Wanted, facts: list[Fact], unseen: list[str]) -> list[D
         defects.append(Defect(f"network {it.name}: address", has, it.address))
     if it.kind in topology.OF_THE_HOST:
         return defects + list(_bridge(node, it, facts))
-    if seen.active:
+    if seen.active and seen.forward == topology.FORWARD[it.kind]:
         below, blind = networks.below(node, seen, facts)
-        defects += below
+        # The kernel's switch is one for all networks: the check of the default network tells of it where there is one.
+        defects += [defect for defect in below if defect.subject != networks.SWITCH or not _default(node)]
         unseen += blind
     return defects
+
+
+def _default(node: Node) -> bool:
+    return any(entry["name"] == NAME for entry in node.expected["networks"])
 
 
 def _bridge(node: Node, it: Wanted, facts: list[Fact]) -> Iterator[Defect]:

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from avocado_hvqual.preparation import luns
+from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, looked, not_applicable
 
 CAPABILITY, RDMA = "luns", "rdma"
+#: What the program lun.py owes.
+_OWED = {"look": ("trouble", "bytes"), "pattern": ("wrong", "not_put_back", "sha256", "write_s")}
 _WELL = {"", "running", "live"}
 
 
@@ -91,11 +93,8 @@ def ask(node: Node, verb: str, lun: luns.Lun, *, timeout: float = 20.0) -> dict[
     """Return what the program lun.py says of a LUN; {"error": reason} when it says nothing."""
     paths = [f"/dev/{path}" for path in lun.paths if path != lun.device] if verb == "pattern" else []
     run = node.ask("lun", verb, lun.node, *paths, timeout=timeout)
-    try:
-        told: dict[str, Any] = json.loads(run.stdout)
-    except ValueError:
-        return {"error": run.why}
-    return told
+    told = of_program(run, *_OWED[verb])
+    return {"error": error_of(run)} if told is None else told
 
 
 CHECK = Check(

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import json
-
 from avocado_hvqual.preparation import accelerator
+from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.checks.user_non_root import CAPABILITY
 from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, looked
 from avocado_hvqual.preparation.virsh import uri
@@ -22,15 +21,14 @@ def look(node: Node) -> Looked:
     if kind not in {"kvm", "tcg"}:
         return looked(unseen=["No accelerator was found that runs a guest."])
     run = node.ask("guest_of_user", user, uri(node), kind, timeout=_TIMEOUT_S)
-    try:
-        told = json.loads(run.stdout)
-    except ValueError:
-        return looked(unseen=[f"The program that starts a guest as '{user}' told nothing: {run.why}."])
+    told = of_program(run, "paused", "gone", "said", "status")
+    if told is None:
+        return looked(unseen=[f"The program that starts a guest as '{user}' told nothing: {error_of(run)}."])
     source = f"runuser -u {user} -- virsh create, domstate, destroy"
     facts = [Fact("guest started", told["paused"], source), Fact("guest ended", told["gone"], source)]
     if run.ok:
         return looked(facts)
-    said = told["said"].splitlines()[0] if told["said"] else f"virsh ended with {told['status']}"
+    said = told["said"].strip().splitlines()[0] if told["said"].strip() else f"virsh ended with {told['status']}"
     return looked(
         facts, [Defect(f"user {user}: guest", said, "started, seen paused, and ended", capability=CAPABILITY)]
     )

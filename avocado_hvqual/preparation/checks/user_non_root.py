@@ -12,6 +12,8 @@ from avocado_hvqual.preparation.virsh import uri, virsh
 
 CAPABILITY = "user"
 OUTSIDER = "nobody"
+_NOT_FOUND = 2
+"""What getent ends with when its database has no such entry."""
 _REFUSED = re.compile(
     r"permission denied|authentication (?:failed|unavailable)|access denied|not authorized", re.IGNORECASE
 )
@@ -19,56 +21,70 @@ _REFUSED = re.compile(
 
 def look(node: Node) -> Looked:
     """Say whether the user is there, in the group and let in, and whether the outsider is refused."""
-    name, group = node.expected["user"]["name"], group_of(node)
-    facts: list[Fact] = []
-    if group is None:
-        return looked(facts, [_no_group(node)])
-    facts.append(Fact("group", group, "getent group"))
-    defect = _account(node, name, group, facts)
-    defects, unseen = _doors(node, None if defect else name, group, facts)
-    if defect:
-        defects.insert(0, defect)
-    return looked(facts, [replace(defect, capability=CAPABILITY) for defect in defects], unseen)
-
-
-def group_of(node: Node) -> Optional[str]:
-    """Return libvirt's group on this node: the operator's, else the first of the distribution's that is there; None without any."""
-    wanted = node.expected["user"].get("group")
-    names = [wanted] if wanted else [*node.distribution.groups, "libvirt", "libvirtd"]
-    return next((name for name in names if node.run(["getent", "group", name]).ok), None)
-
-
-def _no_group(node: Node) -> Defect:
-    name = node.expected["user"].get("group") or next(iter(node.distribution.groups), "libvirt")
-    remedy = Remedy(
-        f"Make the group '{name}'; libvirt's daemon gives its socket to it at its next start.",
-        (("groupadd", "--system", "--force", name),),
-        (("groupdel", name),),
+    name = node.expected["user"]["name"]
+    account, groups = (
+        node.run(["getent", "passwd", name]),
+        {it: node.run(["getent", "group", it]) for it in names(node)},
     )
-    return Defect(f"group {name}", "not there", "there", remedy, CAPABILITY)
+    silent = [ran.why for ran in (account, *groups.values()) if not _told(ran)]
+    if silent:
+        return looked(unseen=[f"Who is there could not be asked (getent): {silent[0]}."])
+    group = next((it for it, ran in groups.items() if ran.ok), None)
+    if group is None:
+        return looked((), [replace(it, capability=CAPABILITY) for it in _no_group(names(node)[0], name, account)])
+    facts = [Fact("group", group, "getent group")]
+    wrong, unseen = _account(node, name, group, account, facts)
+    defects, more = _doors(node, None if wrong or unseen else name, group, facts)
+    return looked(facts, [replace(it, capability=CAPABILITY) for it in wrong + defects], unseen + more)
 
 
-def _account(node: Node, name: str, group: str, facts: list[Fact]) -> Optional[Defect]:
-    """Return what is wrong with the user as the node's databases tell of it."""
-    entry = node.run(["getent", "passwd", name])
-    if not entry.ok:
-        add = ("useradd", "--create-home", "--shell", "/bin/bash", "--groups", group, name)
-        remedy = Remedy(f"Add the user '{name}', in the group '{group}'.", (add,), (("userdel", "--remove", name),))
-        return Defect(f"user {name}", "not there", f"there, in the group '{group}'", remedy)
-    number = (entry.stdout.strip().split(":")[2:3] or [""])[0]
+def _told(ran: Ran) -> bool:
+    """Whether getent has told: a line of a database, or that there is none."""
+    return ran.stdout.count(":") > 1 if ran.ok else ran.status == _NOT_FOUND
+
+
+def names(node: Node) -> list[str]:
+    """Return what libvirt's group may be called here: the operator's name, else the distribution's."""
+    wanted = node.expected["user"].get("group")
+    return [wanted] if wanted else list(dict.fromkeys([*node.distribution.groups, "libvirt", "libvirtd"]))
+
+
+def _no_group(group: str, name: str, account: Ran) -> list[Defect]:
+    """Return the missing group; the user, if there is one, is put into it. A user who is not there is a defect besides."""
+    commands = [("groupadd", "--system", group)]
+    if account.ok:
+        commands.append(("usermod", "--append", "--groups", group, name))
+    summary = f"Make the group '{group}'; libvirt's daemon gives its socket to it at its next start."
+    missing = Defect(f"group {group}", "not there", "there", Remedy(summary, tuple(commands), (("groupdel", group),)))
+    return [missing] if account.ok else [missing, _no_user(name, group)]
+
+
+def _no_user(name: str, group: str) -> Defect:
+    add = ("useradd", "--create-home", "--shell", "/bin/bash", "--groups", group, name)
+    remedy = Remedy(f"Add the user '{name}', in the group '{group}'.", (add,), (("userdel", "--remove", name),))
+    return Defect(f"user {name}", "not there", f"there, in the group '{group}'", remedy)
+
+
+def _account(node: Node, name: str, group: str, account: Ran, facts: list[Fact]) -> tuple[list[Defect], list[str]]:
+    """Return what is wrong with the user as the node's databases tell of it, and what they do not tell."""
+    if not account.ok:
+        return [_no_user(name, group)], []
+    number = (account.stdout.strip().split(":")[2:3] or [""])[0]
     facts.append(Fact("user", f"{name} ({number})", "getent passwd"))
     if number == "0":
-        return Defect(f"user {name}", "another name of root (user id 0)", "a user who is not root")
-    groups = node.run(["id", "-nG", name]).stdout.split()
-    facts.append(Fact("groups of the user", " ".join(groups), "id -nG"))
-    if group in groups:
-        return None
+        return [Defect(f"user {name}", "another name of root (user id 0)", "a user who is not root")], []
+    told = node.run(["id", "-nG", name])
+    if not told.ok or not told.stdout.strip():
+        return [], [f"The groups of '{name}' could not be asked (id): {told.why}."]
+    facts.append(Fact("groups of the user", told.stdout.strip(), "id -nG"))
+    if group in told.stdout.split():
+        return [], []
     remedy = Remedy(
         f"Put '{name}' into the group '{group}'; sessions that are open stay as they are until the next login.",
         (("usermod", "--append", "--groups", group, name),),
         (("gpasswd", "--delete", name, group),),
     )
-    return Defect(f"user {name}: groups", ", ".join(groups) or "none", f"'{group}' among them", remedy)
+    return [Defect(f"user {name}: groups", told.stdout.strip(), f"'{group}' among them", remedy)], []
 
 
 def _doors(node: Node, name: Optional[str], group: str, facts: list[Fact]) -> tuple[list[Defect], list[str]]:

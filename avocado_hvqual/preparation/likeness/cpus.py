@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Optional
 from xml.etree import ElementTree as ET
 
+from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.likeness.compare import Difference
 from avocado_hvqual.preparation.likeness.gather_libvirt import KINDS
 from avocado_hvqual.preparation.likeness.profile import Profile
@@ -53,11 +53,8 @@ def between(node: Node, uri: str, here: Profile, there: Profile, peer: str = "")
 
 def _ask(node: Node, uri: str, kind: str, of: Profile, at: Profile) -> dict[str, str]:
     run = node.ask("cpu_between", uri, kind, of.cpus[kind], at.cpus[kind], timeout=_TIMEOUT_S)
-    try:
-        told: dict[str, str] = json.loads(run.stdout)
-    except ValueError:
-        return {"error": run.why}
-    return told
+    told = of_program(run, "compare", "why", "baseline")
+    return {"error": error_of(run)} if told is None else {key: str(value) for key, value in told.items()}
 
 
 def _judged(answer: dict[str, str], at: str, of: str) -> list[Difference]:

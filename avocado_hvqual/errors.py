@@ -28,6 +28,10 @@ class ImageError(HvqualError):
     """Raised when a guest image cannot be built or does not match its manifest."""
 
 
+class BuildError(HvqualError):
+    """Raised when QEMU or a kernel cannot be built from its source, packed or installed."""
+
+
 class RegistrationError(HvqualError):
     """Raised when the provider cannot be registered with avocado-vt."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from avocado_hvqual import __version__
+from avocado_hvqual.builds import record
 from avocado_hvqual.campaign import build_files
 from avocado_hvqual.campaign.folder import host_id
 from avocado_hvqual.health import identity
@@ -91,4 +92,5 @@ def versions(qemu: str = QEMU) -> dict[str, str]:
         "avocado-vt": _distribution("avocado-framework-plugin-vt"),
         "avocado-hvqual": __version__,
         "python": platform.python_version(),
+        **record.origins(qemu, platform.release()),
     }

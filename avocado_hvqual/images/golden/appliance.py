@@ -52,10 +52,10 @@ def tar_out(image: Path, target: Path, programs: Programs) -> None:
         "numericowner:true",
         "xattrs:true",
     ]
-    programs.run(line, "take the files out of the image", environment=here())
+    programs.within(environment=here()).run(line, "take the files out of the image")
 
 
 def sysprep(image: Path, programs: Programs) -> None:
     """Take from the raw *image* all that makes it one certain machine, by virt-sysprep."""
     line = ["virt-sysprep", "--format", "raw", "-a", str(image)]
-    programs.run(line, "make a template of the image", environment=here(), timeout=_SYSPREP_SECONDS)
+    programs.within(environment=here()).run(line, "make a template of the image", timeout=_SYSPREP_SECONDS)

@@ -25,18 +25,27 @@ def sources(system: System, mirror: str = "") -> str:
 
     `ImageError` when that is nothing.
     """
-    signed = f"[signed-by={system.keyring}] " if Path(system.keyring).is_file() else ""
     if mirror:
-        return f"deb {signed}{mirror} {system.suite} {' '.join(system.components)}\n"
-    listed = _asked(["apt-get", "indextargets", "--format", _ROW, "Identifier: Packages"])
-    lines = known(listed, system)
+        return f"deb {_signed(system)}{mirror} {system.suite} {' '.join(system.components)}\n"
+    lines = sources_of_node(system)
     if not lines:
         msg = (
             f"This node's apt knows no archive of {system.title} ({system.suite}); name one with --mirror, "
             f"and install its keys as {system.keyring}."
         )
         raise ImageError(msg)
-    return "".join(f"deb {signed}{line}\n" for line in lines)
+    return "".join(f"deb {line}\n" for line in lines)
+
+
+def sources_of_node(system: System) -> list[str]:
+    """Return what follows ``deb`` or ``deb-src`` for each archive of *system* that this node's apt is set up with."""
+    listed = _asked(["apt-get", "indextargets", "--format", _ROW, "Identifier: Packages"])
+    return [f"{_signed(system)}{line}" for line in known(listed, system)]
+
+
+def _signed(system: System) -> str:
+    """Return the option that names the archive's keys, where they are installed."""
+    return f"[signed-by={system.keyring}] " if Path(system.keyring).is_file() else ""
 
 
 def known(listed: str, system: System) -> list[str]:

@@ -112,8 +112,8 @@ def by_ssh(port: int, password: Path, programs: Programs) -> tuple[str, str]:
             *(word for option in options for word in ("-o", option)),
             "root@127.0.0.1",
         ]
-        boot = programs.run(
-            [*line, "cat /proc/sys/kernel/random/boot_id"], "log in by ssh", environment=environment, timeout=90
+        boot = programs.within(environment=environment).run(
+            [*line, "cat /proc/sys/kernel/random/boot_id"], "log in by ssh", timeout=90
         )
         key = programs.run(["ssh-keygen", "-l", "-f", str(known)], "read the host key").split()
     return boot.strip(), key[1]

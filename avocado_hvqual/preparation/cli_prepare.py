@@ -162,9 +162,10 @@ def run_restore(args: argparse.Namespace) -> int:
     say: Say = partial(asking.say, quiet=args.json)
     journal = Journal(home(), host_id())
     with journal.held():
+        uri = next((str(entry.expected["libvirt"]["uri"]) for entry in journal.entries()), node_state.LIBVIRT_URI)
         done = restore.restore(journal, _node, say)
         kept = journal.before()
-        differs = [] if kept is None else _differences(kept)
+        differs = [] if kept is None else _differences(kept, uri)
         if not done.left:
             journal.close()
     status = exit_codes.NODE_LEFT if done.left or differs else exit_codes.ACCEPTED
@@ -186,6 +187,6 @@ def _node(sections: Mapping[str, Any]) -> ThisNode:
     return ThisNode(expectations.Expectation("the journal of node prepare", sections))
 
 
-def _differences(kept: Mapping[str, Any]) -> list[str]:
+def _differences(kept: Mapping[str, Any], uri: str) -> list[str]:
     before = node_state.State(str(kept["digest"]), dict(kept))
-    return node_state.diff(before, node_state.capture())
+    return node_state.diff(before, node_state.capture(uri))

@@ -5,7 +5,7 @@ import pytest
 
 from avocado_hvqual.preparation import registry, running
 from avocado_hvqual.preparation.model import Answer, Ran
-from tests.preparation.seeds import GONE, NODE, PROBE, QEMU, SEEDS
+from tests.preparation.seeds import GONE, NODE, PROBE, QEMU, QUERY, SEEDS
 
 OURS = (
     "packages",
@@ -43,6 +43,48 @@ def test_a_seeded_defect_is_named_and_nothing_else(seed):
     assert defects[0].expected
     broken = [result.looked.reason for result in results.values() if "itself broke" in result.looked.reason]
     assert broken == []
+
+
+TOGETHER = (
+    "no vmx",
+    "bridge not loaded",
+    "no memory cgroup",
+    "argument missing",
+    "tainted",
+    "upgraded, not rebooted",
+    "another entry saved",
+    "package removed, settings kept",
+    "package half installed",
+    "command not found",
+    "machine type missing",
+    "libvirt cannot use it",
+    "ssh too old",
+    "tool not there",
+    "daemon not restarted",
+    "memory hotplug left out",
+    "the two lists differ",
+    "no crash kernel",
+    "clock far off",
+    "vulnerable",
+    "sysctl",
+)
+
+
+def test_many_defects_at_once_are_each_named_and_nothing_else():
+    node, subjects = NODE, []
+    for seed in TOGETHER:
+        files, commands, expected, subject = SEEDS[seed]
+        node = node.changed(files, commands, expected)
+        subjects.append(subject)
+    # Two packages are broken in one list, and only whole ones are verified.
+    listed = SEEDS["package removed, settings kept"][1][QUERY].stdout.replace(
+        "virtinst\tinstalled", "virtinst\thalf-configured"
+    )
+    node = node.changed(commands={QUERY: Ran(0, listed)})
+    results = found(node)
+    assert sorted(it.subject for result in results.values() for it in result.looked.defects) == sorted(subjects)
+    assert len(set(subjects)) == len(TOGETHER) > 20
+    assert not any("itself broke" in result.looked.reason for result in results.values())
 
 
 # What is read as a fact only: without it the node is nevertheless what it shall be.

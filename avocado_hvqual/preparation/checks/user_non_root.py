@@ -51,7 +51,7 @@ def names(node: Node) -> list[str]:
 
 def _no_group(group: str, name: str, account: Ran) -> list[Defect]:
     """Return the missing group; the user, if there is one, is put into it. A user who is not there is a defect besides."""
-    commands = [("groupadd", "--system", group)]
+    commands: list[tuple[str, ...]] = [("groupadd", "--system", group)]
     if account.ok:
         commands.append(("usermod", "--append", "--groups", group, name))
     summary = f"Make the group '{group}'; libvirt's daemon gives its socket to it at its next start."

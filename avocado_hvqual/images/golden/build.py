@@ -16,7 +16,7 @@ from typing import Any
 
 from avocado_hvqual.errors import ImageError
 from avocado_hvqual.images import secret
-from avocado_hvqual.images.golden import appliance, archive, configure, disk, offline, prove, trees
+from avocado_hvqual.images.golden import appliance, archive, configure, disk, netinstall, offline, prove, trees
 from avocado_hvqual.images.golden.command import Programs
 from avocado_hvqual.images.golden.stages import Stage, run_stages
 from avocado_hvqual.images.golden.trees import Order
@@ -39,12 +39,17 @@ PROGRAMS = {
 _PROGRAMS_OF = {
     "mmdebstrap": {"mmdebstrap": "mmdebstrap"},
     "cloud-image": {"guestfish": "libguestfs-tools"},
-    "virt-install": {"guestfish": "libguestfs-tools", "virt-install": "virtinst"},
+    "virt-install": {
+        "guestfish": "libguestfs-tools",
+        "virt-install": "virtinst",
+        "apt-ftparchive": "apt-utils",
+        "dpkg-scanpackages": "dpkg-dev",
+    },
 }
 _MAKERS: dict[str, trees.Maker] = {
     "mmdebstrap": trees.from_archive,
     "cloud-image": trees.from_image,
-    "virt-install": trees.from_image,
+    "virt-install": netinstall.make_tree,
 }
 #: Modules that decide what is in the image.
 _DECIDING = (
@@ -55,6 +60,7 @@ _DECIDING = (
     "disk.py",
     "trees.py",
     "netinstall.py",
+    "mirror.py",
     "table.yaml",
 )
 
@@ -91,10 +97,18 @@ def content_of(order: Order) -> str:
     overlaid = [*sorted(configure.OVERLAY.rglob("*")), *(configure.SHARED / name for name in configure.SHARED_FILES)]
     for path in [*(here / name for name in _DECIDING), *filter(Path.is_file, overlaid)]:
         total.update(f"{path.name} {digest(path)}\n".encode())
-    given = [f"{digest(path)}" if path else "none" for path in (order.source, order.kernel)]
+    given = [_given(path) for path in (order.source, order.kernel)]
     versions = sorted(archive.candidates(order.packages).items())
     total.update(repr((order.recipe, order.system.name, order.mirror, order.size_mib, given, versions)).encode())
     return total.hexdigest()
+
+
+def _given(path: Path | None) -> str:
+    """Return what tells a file that the operator gave from another one; of a folder, which is a mirror, its files of checksums."""
+    if path is None:
+        return "none"
+    files = [path] if not path.is_dir() else sorted(path.glob("*/dists/*/Release"))
+    return " ".join(map(digest, files))
 
 
 def current(folder: Path, content: str) -> bool:

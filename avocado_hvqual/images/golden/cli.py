@@ -29,7 +29,10 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     more.add_argument("--mirror", default="", metavar="URI", help="the archive (default: those of this node's apt)")
     more.add_argument(
-        "--source", type=Path, metavar="FILE", help="the image that the recipe cloud-image starts from, of any format"
+        "--source",
+        type=Path,
+        metavar="PATH",
+        help="the image of any format that cloud-image starts from, or the mirror of virt-install (default: made)",
     )
     more.add_argument(
         "--kernel", type=Path, metavar="DEB", help="a kernel's package in place of the distribution's kernel"
@@ -49,6 +52,12 @@ def add_verbs(verbs: Any) -> None:
         help="best: reflink where it works, else sparse",
     )
     clone.add_argument("--image", type=Path, help="folder of the image (default: images/golden below the state home)")
+    mirror = verbs.add_parser(
+        "mirror", help="make the folder from which virt-install installs where no archive is in reach"
+    )
+    mirror.add_argument("folder", type=Path, help="a new folder, some hundred MiB; give it as --source")
+    mirror.add_argument("--system", default="debian-12", help="the distribution (default: %(default)s)")
+    mirror.add_argument("--mirror", default="", metavar="URI", help="the archive (default: those of this node's apt)")
     recipes = verbs.add_parser("recipes", help="the ways to a golden image, each with whether it was ever executed")
     recipes.add_argument("--json", action="store_true", help="for machines")
 
@@ -62,8 +71,8 @@ def build(args: argparse.Namespace) -> Path:
     whole = table.load()
     system = whole.system(args.system)
     for path in filter(None, (args.source, args.kernel)):
-        if not path.is_file():
-            msg = f"'{path}' is not there, or no file."
+        if not path.exists():
+            msg = f"'{path}' is not there."
             raise ImageError(msg)
     order = Order(args.recipe, system, whole, args.mirror, _absolute(args.source), _absolute(args.kernel), args.size)
     return build_golden(home(), order, args.out, _tell, args.until)
@@ -109,4 +118,18 @@ def recipes(args: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"clone": clone, "recipes": recipes}
+def mirror(args: argparse.Namespace) -> int:
+    """Make the mirror that *args* ask for and write its folder."""
+    from avocado_hvqual.images.golden import netinstall, table
+    from avocado_hvqual.images.golden.command import Programs
+    from avocado_hvqual.images.golden.trees import Order
+
+    whole = table.load()
+    order = Order("virt-install", whole.system(args.system), whole, args.mirror)
+    folder = args.folder.absolute()
+    made = netinstall.prepare(order, folder, Programs(folder.with_name(f"{folder.name}.log")))
+    sys.stdout.write(f"{made}\n")
+    return 0
+
+
+VERBS = {"clone": clone, "mirror": mirror, "recipes": recipes}

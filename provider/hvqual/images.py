@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from avocado.core.exceptions import TestError
 
@@ -27,6 +28,8 @@ class Image:
     password: str
     digest: str
     """Of the manifest, which holds the checksums of all its files."""
+    disk: Optional[Path] = None
+    """The raw disk that holds the guest's system, of which each VM gets a copy; None for an image that boots without one."""
 
 
 def folder_of(home: str, name: str) -> Path:
@@ -55,6 +58,7 @@ def load(home: str, name: str) -> Image:
             min_memory_kib=int(told["min_memory_kib"]),
             password=(folder / "password").read_text(encoding="utf-8").strip(),
             digest=hashlib.sha256(manifest.encode()).hexdigest(),
+            disk=folder / told["disk"] if told.get("disk") else None,
         )
     except FileNotFoundError as error:
         message = f"There is no guest image '{name}': '{error.filename}' is missing. {mend}"
@@ -62,8 +66,8 @@ def load(home: str, name: str) -> Image:
     except (KeyError, ValueError) as error:
         message = f"{folder / 'manifest.json'}: is not a manifest of a guest image ({error!r}). {mend}"
         raise TestError(message) from None
-    for file in (image.kernel, image.initrd):
-        if not file.is_file():
+    for file in (image.kernel, image.initrd, image.disk):
+        if file is not None and not file.is_file():
             message = f"The guest image '{name}' has no '{file}'. {mend}"
             raise TestError(message)
     return image

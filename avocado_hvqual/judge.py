@@ -33,6 +33,7 @@ from avocado_hvqual.model.verdict import Verdict, basis, fold, worst
 from avocado_hvqual.policy_model import Policy
 from avocado_hvqual.severity import Subject
 from avocado_hvqual.uncollected import uncollected
+from avocado_hvqual.wording import agreeing, counted, share
 
 Missing = Sequence[tuple[RequiredRow, str]]
 
@@ -264,7 +265,8 @@ def _reasons(findings: Sequence[Finding], amount: _Amount) -> Iterable[str]:
     if not required:
         yield "Nothing was required, so nothing is shown."
     elif attempted < required:
-        yield f"{required - attempted} of {required} required cases were not attempted."
+        left = required - attempted
+        yield f"{share(left, required, 'required case')} {agreeing(left, 'was', 'were', of=required)} not attempted."
     broken = [finding for finding in findings if not finding.case and finding.kind in NOT_ATTEMPTED]
     yield from (finding.message for finding in broken)
     for severity in ("critical", "major", "minor"):
@@ -273,8 +275,9 @@ def _reasons(findings: Sequence[Finding], amount: _Amount) -> Iterable[str]:
             for finding in findings
         )
         if number:
-            yield f"{number} {severity} finding{'s are' if number > 1 else ' is'} open."
+            yield f"{counted(number, f'{severity} finding')} {agreeing(number, 'is', 'are')} open."
     yield from amount.out_of_order
     leaning = [finding for finding in findings if (finding.waiver or finding.is_downgraded) and not finding.fixed]
     if leaning:
-        yield f"{len(leaning)} finding{'s lean' if len(leaning) > 1 else ' leans'} on a waiver or a changed severity in the ledger."
+        number = len(leaning)
+        yield f"{counted(number, 'finding')} {agreeing(number, 'leans', 'lean')} on a waiver or a changed severity in the ledger."

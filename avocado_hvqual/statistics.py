@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple, Optional
 
+from avocado_hvqual.wording import agreeing, counted
+
 CONFIDENCE = 0.95
 AT = "at 95 %"
 PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99}
@@ -126,5 +128,6 @@ def percentile_words(values: Sequence[float], numbers: dict[str, float], unit: s
         else:
             told.append(f"{name} {numbers[name]:.4g} {unit} ({found.low:.4g} to {found.high:.4g} {unit} {AT})")
     if silent:
-        told.append(f"{len(values)} samples say nothing of {', '.join(silent)}: so many are needed")
+        say = agreeing(len(values), "says", "say")
+        told.append(f"{counted(len(values), 'sample')} {say} nothing of {', '.join(silent)}: so many are needed")
     return ", ".join(told)

@@ -48,7 +48,7 @@ def test_a_failure_is_fixed_where_the_case_passes_on_another_build():
     found = judged(on((OLD, NEW), tried("FAIL"), tried(build=1)))
     assert kinds(found) == [("wrong-result", False)]
     assert found.findings[0].fixed == (
-        "Fixed by a change of build: qemu-build 'aaaa' became 'bbbb'; there the case passed 1 of 1 tries."
+        "Fixed by a change of build: qemu-build 'aaaa' became 'bbbb'; there the case passed 1 of 1 try."
     )
     assert (found.verdict, found.reasons, found.results[0].outcome) == (Verdict.QUALIFIED, (), "passed")
     assert [(build.change, build.tries) for build in found.builds] == [

@@ -41,6 +41,12 @@ SAME = {
     "flavors": ("'hvq-1-1' (small) hangs", "'hvq-2-5' (memory-optimised) hangs"),
     "how many VMs": ("'hvq-1-1' hangs", "'hvq-1-1', 'hvq-1-2' and 'hvq-1-3' hangs"),
     "how many samples": ("0 of 1 sample are wrong", "2 of 4 samples are wrong"),
+    "how many samples that are no number": (
+        "'x' is not answered: 1 of 1 sample is no finite number",
+        "'x' is not answered: 2 of 3 samples are no finite number",
+    ),
+    "how many samples too few": ("1 of at least 5 samples was seen", "0 of at least 1 sample were seen"),
+    "how many samples as required": ("1 of 5 samples is as required", "3 of 4 samples are as required"),
     "how many of what": ("1 guest was lost", "3 guests were lost"),
     "lists of CPUs": ("CPUs 0-3,5 are gone", "CPUs 2 are gone"),
     "how many leftovers": ("changed: links: +virbr9; links: +virbr10", "changed: links: +virbr1"),

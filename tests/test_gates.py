@@ -43,17 +43,17 @@ def test_a_whole_and_clean_campaign_meets_all():
 @pytest.mark.parametrize(
     ("name", "campaign", "sentence"),
     [
-        ("attempted_hv", record(attempt(status="ERROR"), attempt(CLOUD)), "0 of 1 preparation and hypervisor cases"),
+        ("attempted_hv", record(attempt(status="ERROR"), attempt(CLOUD)), "0 of 1 preparation and hypervisor case was"),
         ("attempted_hv", replace(BOTH, required=(row(), row(CLOUD), row(make.STOP))), "1 of 2 preparation"),
-        ("attempted_cloud", record(attempt(), attempt(CLOUD, "CANCEL")), "0 of 1 cloud cases"),
+        ("attempted_cloud", record(attempt(), attempt(CLOUD, "CANCEL")), "0 of 1 cloud case was"),
         ("no_critical_major", record(with_problem("wrong-result"), attempt(CLOUD)), "1 critical or major"),
         ("no_critical_major", record(with_problem("guest-panic"), attempt(CLOUD)), "1 critical or major"),
-        ("minor_target", record(with_problem("wrong-text"), attempt(CLOUD)), "1 minor findings open without"),
-        ("cloud_none_pending", record(attempt(), with_problem("wrong-text", CLOUD)), "1 findings open in the cloud"),
-        ("phase_order", record(with_problem("guest-panic"), attempt(CLOUD)), "with 1 critical findings open"),
-        ("phase_order", record(attempt(status="ERROR"), attempt(CLOUD)), "0 of 1 cases before it attempted"),
+        ("minor_target", record(with_problem("wrong-text"), attempt(CLOUD)), "1 minor finding is open without"),
+        ("cloud_none_pending", record(attempt(), with_problem("wrong-text", CLOUD)), "1 finding is open in the cloud"),
+        ("phase_order", record(with_problem("guest-panic"), attempt(CLOUD)), "with 1 critical finding open"),
+        ("phase_order", record(attempt(status="ERROR"), attempt(CLOUD)), "0 of 1 case before it attempted"),
         ("phase_order", replace(BOTH, gates=(Gate("cloud", passed=False, reason="too bad"),)), "too bad"),
-        ("bug_report", record(with_problem("wrong-text"), attempt(CLOUD)), "1 findings open without a bug"),
+        ("bug_report", record(with_problem("wrong-text"), attempt(CLOUD)), "1 finding is open without a bug"),
     ],
 )
 def test_each_is_unmet_for_its_own_reason(name, campaign, sentence):
@@ -98,7 +98,7 @@ def test_what_was_not_attempted_is_no_critical_or_major_finding_and_says_of_none
     assert qualification.verdict is Verdict.INCOMPLETE, "as before: silence is never consent"
     found, said = answers(campaign)["no_critical_major"]
     assert found is Answer.UNKNOWN
-    assert "nobody can say that there are none" in said
+    assert "nobody can say that there is none" in said
 
 
 @pytest.mark.parametrize("kind", NOT_SEEN)
@@ -109,7 +109,7 @@ def test_what_is_major_stays_so_beside_what_was_not_attempted(kind):
     both = replace(both, attempts=(*both.attempts, with_problem("wrong-result", key)), known=both.known | {key})
     found, said = answers(both)["no_critical_major"]
     assert found is Answer.UNMET
-    assert said == "1 critical or major findings open before the cloud phase."
+    assert said == "1 critical or major finding is open before the cloud phase."
     assert judged(both).verdict is Verdict.INCOMPLETE
     waived = known(waiver_reason="r", waiver_expires=make.TODAY)
     assert answer("no_critical_major", both, ledger=waived) is Answer.UNKNOWN, "a waiver attempts nothing"

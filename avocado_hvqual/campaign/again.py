@@ -16,6 +16,7 @@ from avocado_hvqual import exit_codes
 from avocado_hvqual.campaign import chosen, folder, options, unit
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import PlanError
+from avocado_hvqual.wording import agreeing, share
 
 REPEAT = 1
 """So many more times a case is tried that was running when the campaign broke."""
@@ -150,7 +151,8 @@ def _campaign(going: Any, asked: options.Asked, accept: tuple[str, ...]) -> int:
     keys = [str(case.planned.key) for case in made.cases if str(case.planned.key) in going.todo]
     with Progress(made.profile.name, keys, past.folder.log) as progress:
         progress.say(
-            f"Campaign {past.folder.campaign} goes on in {past.folder.path}: {len(keys)} of {len(made.cases)} cases are to be run, "
+            f"Campaign {past.folder.campaign} goes on in {past.folder.path}: {share(len(keys), len(made.cases), 'case')} "
+            f"{agreeing(len(keys), 'is', 'are', of=len(made.cases))} to be run, "
             f"{clock(progress.eta())}."
         )
         _tell_build(past, asked, progress.say)

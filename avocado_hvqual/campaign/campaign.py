@@ -24,6 +24,7 @@ from avocado_hvqual.health import copies
 from avocado_hvqual.mirror.mirror import Mirror
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.plan import Made, Ready
+from avocado_hvqual.wording import counted
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a campaign to end: Ctrl-C, a service manager or the lab, a terminal that went away."""
@@ -193,7 +194,9 @@ class Campaign:
         for number, phase in enumerate(phases):
             cases = self._cases(phase)
             if cases:
-                self.progress.say(f"Phase {phase.value}: {len(cases)} cases, {clock(self.progress.eta())} left in all.")
+                self.progress.say(
+                    f"Phase {phase.value}: {counted(len(cases), 'case')}, {clock(self.progress.eta())} left in all."
+                )
                 self._phase(phase, cases, journal, watch)
             following = phases[number + 1] if number + 1 < len(phases) else None
             if self._is_stopped(f"The phase {phase.value} was ended early") or self.interrupted or following is None:

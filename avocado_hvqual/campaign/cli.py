@@ -19,6 +19,7 @@ from avocado_hvqual.campaign.durations import Durations
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import PlanError
 from avocado_hvqual.mirror import mirror
+from avocado_hvqual.wording import agreeing, counted
 
 LOCK_DIFFERS = 1
 
@@ -111,7 +112,8 @@ def _lock(*, write: bool) -> int:
             raise PlanError(message)
         text = required.text(cases, required.read(anew=True), limits)
         required.LOCK.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{len(cases)} cases are required now; review '{required.LOCK}' before it is committed.\n")
+        said = f"{counted(len(cases), 'case')} {agreeing(len(cases), 'is', 'are')} required now"
+        sys.stdout.write(f"{said}; review '{required.LOCK}' before it is committed.\n")
         return 0
     said = required.differences(cases, required.read(), limits)
     sys.stdout.write("".join(f"{line}\n" for line in said or ["The lock and the cfgs agree."]))
@@ -141,7 +143,7 @@ def _as_json(made: plan.Made, seconds: dict[str, float], durations: Durations) -
 
 def _as_text(made: plan.Made, seconds: dict[str, float]) -> str:
     lines = [
-        f"Profile {made.profile.name} ({made.profile.title}): {made.denominator} required cases, {clock(sum(seconds.values()))}."
+        f"Profile {made.profile.name} ({made.profile.title}): {counted(made.denominator, 'required case')}, {clock(sum(seconds.values()))}."
     ]
     for phase in made.phases():
         lines.append(f"{phase.value}:")
@@ -204,7 +206,7 @@ def _campaign(prepared: _Prepared) -> int:
     keys = [str(case.planned.key) for case in made.cases]
     with Progress(made.profile.name, keys, place.log) as progress:
         progress.say(
-            f"Campaign {place.campaign} in {place.path}: {made.denominator} required cases, {clock(progress.eta())}."
+            f"Campaign {place.campaign} in {place.path}: {counted(made.denominator, 'required case')}, {clock(progress.eta())}."
         )
         campaign = Campaign(made, place, shlex.join(["avocado", *sys.argv[1:]]), progress, prepared.asked)
         status = campaign.run()

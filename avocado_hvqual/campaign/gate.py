@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from avocado_hvqual.model.case import Phase
 from avocado_hvqual.model.finding import NOT_ATTEMPTED, Severity
+from avocado_hvqual.wording import agreeing, counted, share
 
 
 class Answer(NamedTuple):
@@ -33,10 +34,9 @@ def evaluate(phase: Phase, planned: Iterable[str], qualification: Any) -> Answer
     results = {result.case: result.outcome for result in qualification.results}
     lacking = sorted(case for case in cases if results.get(case) not in {"passed", "failed", "not required"})
     if lacking:
-        return Answer(
-            passed=False,
-            reason=f"{len(lacking)} of {len(cases)} cases of the phase {phase.value} were not attempted: {', '.join(lacking)}.",
-        )
+        left = f"{share(len(lacking), len(cases), 'case')} of the phase {phase.value}"
+        was = agreeing(len(lacking), "was", "were", of=len(cases))
+        return Answer(passed=False, reason=f"{left} {was} not attempted: {', '.join(lacking)}.")
     critical = [
         finding
         for finding in qualification.findings
@@ -46,9 +46,12 @@ def evaluate(phase: Phase, planned: Iterable[str], qualification: Any) -> Answer
     ]
     if critical:
         return Answer(
-            passed=False, reason=f"{len(critical)} critical finding(s) are open, the first: {critical[0].message}"
+            passed=False,
+            reason=f"{counted(len(critical), 'critical finding')} {agreeing(len(critical), 'is', 'are')} open, "
+            f"the first: {critical[0].message}",
         )
     return Answer(
         passed=True,
-        reason=f"All {len(cases)} cases of the phase {phase.value} were attempted and no critical finding is open.",
+        reason=f"{share(len(cases), len(cases), 'case')} of the phase {phase.value} {agreeing(len(cases), 'was', 'were')} attempted "
+        "and no critical finding is open.",
     )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Optional
 from avocado_hvqual.campaign import host_watch, parts
 from avocado_hvqual.campaign.journal import Journal, Line
 from avocado_hvqual.health import crash, events, identity, kmsg, watcher
+from avocado_hvqual.wording import counted
 
 Events = dict[Optional[str], list[dict[str, Any]]]
 
@@ -72,7 +73,11 @@ def collect(folder: Path, lines: Sequence[Line]) -> Words:
 def _add(words: Words, found: crash.Collected) -> None:
     for case, told in found.events.items():
         words.events.setdefault(case, []).extend(told)
-    files = (f"collected what the node left: {len(found.files)} files below evidence/host",) if found.files else ()
+    files = (
+        (f"collected what the node left: {counted(len(found.files), 'file')} below evidence/host",)
+        if found.files
+        else ()
+    )
     words.notes = (*files, *found.notes)
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 from avocado_hvqual import exit_codes, reports
 from avocado_hvqual.folder_judging import judge_folder
 from avocado_hvqual.model.qualification import Qualification
+from avocado_hvqual.wording import share
 
 PAGE = "report.html"
 
@@ -35,7 +36,7 @@ class Outcome:
         """The verdict in one line."""
         it = self.qualification
         said = "clean" if it.clean else " ".join(it.reasons) or "not clean."
-        return f"{it.verdict.value}, {it.attempted} of {it.required} cases attempted: {said}"
+        return f"{it.verdict.value}, {share(it.attempted, it.required, 'case')} attempted: {said}"
 
 
 def judge(folder: Path, ledger: Optional[Path] = None, policy: Optional[Path] = None) -> Qualification:

@@ -22,6 +22,7 @@ from avocado_hvqual.criteria.total import COUNT, SUM
 from avocado_hvqual.limits import Limit
 from avocado_hvqual.model.answer import Answer, Judgement
 from avocado_hvqual.model.observation import Observation
+from avocado_hvqual.wording import agreeing, counted, share
 
 # Written out, not discovered: this is the list of all there are.
 CRITERIA: dict[str, Criterion] = {
@@ -79,17 +80,21 @@ def _doubt(limit: Limit, samples: Sequence[Observation], numbers: Sequence[float
     if units:
         return f"it was seen in '{', '.join(units)}'"
     if len(numbers) < len(samples):
-        return f"{len(samples) - len(numbers)} of {len(samples)} samples are no finite number"
+        bad = len(samples) - len(numbers)
+        return f"{share(bad, len(samples), 'sample')} {agreeing(bad, 'is', 'are', of=len(samples))} no finite number"
     if len(numbers) < limit.over:
-        return f"{len(numbers)} of at least {limit.over} samples were seen"
+        return (
+            f"{len(numbers)} of at least {counted(limit.over, 'sample')} {agreeing(len(numbers), 'was', 'were')} seen"
+        )
     return ""
 
 
 def _numbers(limit: Limit, criterion: Criterion, numbers: Sequence[float]) -> str:
     """Return the numbers that decide, as a part of a sentence."""
-    count = f"of {len(numbers)} sample{'s' if len(numbers) != 1 else ''}"
+    count = f"of {counted(len(numbers), 'sample')}"
     if limit.statistic != "all":
         return f"{criterion.words} {count} is {criterion.number(numbers):.6g} {limit.unit}"
     wrong = [number for number in numbers if not limit.holds(number)]
     first = f", the first {wrong[0]:.6g} {limit.unit}" if wrong else ""
-    return f"{len(numbers) - len(wrong)} {count} are as they must be{first}"
+    good = len(numbers) - len(wrong)
+    return f"{good} {count} {agreeing(good, 'is', 'are', of=len(numbers))} as required{first}"

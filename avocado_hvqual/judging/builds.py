@@ -19,6 +19,7 @@ from avocado_hvqual.model.finding import NOT_ATTEMPTED, FindingKind, normalise
 from avocado_hvqual.model.qualification import Build
 from avocado_hvqual.model.record import CampaignRecord
 from avocado_hvqual.policy_model import BuildRule
+from avocado_hvqual.wording import agreeing, counted, share
 
 NOT_COUNTED = "not-attempted"
 """The policy's word for a stale result that counts as none; the other one, ``capped``, lets it count and caps the verdict."""
@@ -90,7 +91,8 @@ class Builds:
         if counted.sighting.kind in NOT_ATTEMPTED or not all(self._mended(seen, home) for seen in counted.builds):
             return counted
         return replace(
-            counted, fixed=self._fixed(max(counted.builds), home, f"the case passed {passes} of {passes} tries")
+            counted,
+            fixed=self._fixed(max(counted.builds), home, f"the case passed {share(passes, passes, 'try', 'tries')}"),
         )
 
     def _fixed(self, seen: int, home: int, said: str) -> str:
@@ -134,8 +136,8 @@ class Builds:
         number = sum(bool(case.stale) for case in cases)
         if not number:
             return ()
-        said = "1 result is" if number == 1 else f"{number} results are"
-        return (f"{said} of an earlier build than the last one that the campaign ran on.",)
+        said = agreeing(number, "is", "are")
+        return (f"{counted(number, 'result')} {said} of an earlier build than the last one that the campaign ran on.",)
 
     def told(self, cases: Sequence[JudgedCase]) -> tuple[Build, ...]:
         """Return the builds for the reports: those that nothing tells apart are one."""

@@ -11,6 +11,7 @@ from avocado_hvqual.model.finding import NOT_ATTEMPTED, Finding, Severity
 from avocado_hvqual.model.qualification import GateAnswer
 from avocado_hvqual.model.record import Gate
 from avocado_hvqual.severity import UNCLASSIFIED
+from avocado_hvqual.wording import agreeing, counted, share
 
 CLOUD = "cloud"
 
@@ -40,12 +41,16 @@ def _answer(*, good: bool) -> Answer:
 def _all_attempted(identifier: str, what: str, count: Count) -> GateAnswer:
     if not count.required:
         return GateAnswer(identifier, Answer.UNKNOWN, f"No {what} case is required, so none can have been attempted.")
-    sentence = f"{count.attempted} of {count.required} {what} cases were attempted."
+    was = agreeing(count.attempted, "was", "were", of=count.required)
+    sentence = f"{share(count.attempted, count.required, f'{what} case')} {was} attempted."
     return GateAnswer(identifier, _answer(good=count.attempted == count.required), sentence)
 
 
-def _nothing(identifier: str, what: str, found: Sequence[Finding]) -> GateAnswer:
-    sentence = f"{len(found) or 'No'} {what}."
+def _nothing(identifier: str, what: str, where: str, found: Sequence[Finding]) -> GateAnswer:
+    number = len(found)
+    sentence = (
+        f"{counted(number, what)} {agreeing(number, 'is', 'are')} {where}." if number else f"No {what} is {where}."
+    )
     return GateAnswer(identifier, _answer(good=not found), sentence)
 
 
@@ -56,22 +61,25 @@ def gate_answers(standing: Standing) -> tuple[GateAnswer, ...]:
     answers = (
         _all_attempted("hvqual.gate.attempted_hv", "preparation and hypervisor", standing.before_cloud),
         no_critical_major(standing),
-        _nothing("hvqual.gate.minor_target", "minor findings open without a fix target", untargeted),
+        _nothing("hvqual.gate.minor_target", "minor finding", "open without a fix target", untargeted),
         _all_attempted("hvqual.gate.attempted_cloud", "cloud", standing.cloud),
         _nothing(
             "hvqual.gate.cloud_none_pending",
-            "findings open in the cloud phase",
+            "finding",
+            "open in the cloud phase",
             [finding for finding in still_open if finding.phase == CLOUD],
         ),
         phase_order(standing),
         _nothing(
             "hvqual.gate.severity",
-            "findings that no row of the severity table knows",
+            "finding",
+            "unknown to every row of the severity table",
             [finding for finding in standing.findings if finding.rule == UNCLASSIFIED],
         ),
         _nothing(
             "hvqual.gate.bug_report",
-            "findings open without a bug",
+            "finding",
+            "open without a bug",
             [finding for finding in still_open if not finding.bug and finding.kind not in NOT_ATTEMPTED],
         ),
     )
@@ -95,10 +103,12 @@ def no_critical_major(standing: Standing) -> GateAnswer:
         for finding in earlier
         if finding.is_open and finding.severity is not Severity.MINOR and finding.kind not in NOT_ATTEMPTED
     ]
-    whole = _nothing(identifier, "critical or major findings open before the cloud phase", severe)
+    whole = _nothing(identifier, "critical or major finding", "open before the cloud phase", severe)
     if severe or (0 < count.required == count.attempted and not unseen):
         return whole
-    sentence = f"{whole.sentence[:-1]}, but not all before it was attempted as required, so nobody can say that there are none."
+    sentence = (
+        f"{whole.sentence[:-1]}, but not all before it was attempted as required, so nobody can say that there is none."
+    )
     return GateAnswer(identifier, Answer.UNKNOWN, sentence)
 
 
@@ -115,8 +125,8 @@ def phase_order(standing: Standing) -> GateAnswer:
         return GateAnswer(identifier, Answer.UNMET, f"{said} {overridden(last)}".strip())
     if critical or count.attempted < count.required:
         sentence = (
-            f"The cloud phase began with {len(critical)} critical findings open and {count.attempted} of {count.required} "
-            "cases before it attempted."
+            f"The cloud phase began with {counted(len(critical), 'critical finding')} open and "
+            f"{share(count.attempted, count.required, 'case')} before it attempted."
         )
         return GateAnswer(identifier, Answer.UNMET, sentence)
     return GateAnswer(identifier, Answer.MET, "The cloud phase began when everything before it allowed it.")

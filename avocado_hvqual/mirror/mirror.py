@@ -21,6 +21,7 @@ from typing import Any, Optional
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.mirror.address import parse
 from avocado_hvqual.mirror.channel import Channel, LostError, RefusedError
+from avocado_hvqual.wording import agreeing, counted
 
 FINISH_SECONDS = 180.0
 RESTARTS = 5
@@ -186,4 +187,6 @@ class Mirror:
             return " ".join(self.failures)
         left = len(self.result.get("too_large", ()))
         more = f", {left} too large for it" if left else ""
-        return f"Mirror: {self.result['files']} files in '{self.uri}' are the same{more}; journal {self.result['journal_sha256'][:12]}."
+        number = self.result["files"]
+        same = f"{counted(number, 'file')} in '{self.uri}' {agreeing(number, 'is', 'are')} the same"
+        return f"Mirror: {same}{more}; journal {self.result['journal_sha256'][:12]}."

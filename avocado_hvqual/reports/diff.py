@@ -18,6 +18,7 @@ from avocado_hvqual.policy_model import Slower
 from avocado_hvqual.reports import words
 from avocado_hvqual.reports.cli import add_judging
 from avocado_hvqual.reports.words import safe
+from avocado_hvqual.wording import counted
 
 WORSE = 1
 FORMAT = 1
@@ -89,7 +90,8 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield from _list("Slower", map(_pace, found.slower))
     yield from _list("Faster", map(_pace, found.faster))
     yield ""
-    yield f"{words.counted(found.paced, 'observation')} had {found.by.samples} samples on each side; slower is {found.by.ratio:g} times."
+    sides = counted(found.by.samples, "sample")
+    yield f"{counted(found.paced, 'observation')} had {sides} on each side; slower is {found.by.ratio:g} times."
     yield "Something is worse than it was." if found.is_worse else "Nothing is worse than it was."
 
 
@@ -127,7 +129,7 @@ def _faults(title: str, faults: tuple[Fault, ...]) -> Iterator[str]:
 def _pace(pace: Pace) -> str:
     label = f" ({pace.label})" if pace.label else ""
     medians = f"median {pace.before:.4g} -> {pace.after:.4g} {pace.unit}, {pace.ratio:.2f} times"
-    return f"{pace.case} {pace.observation}{label}: {medians} ({pace.samples_before} and {pace.samples_after} samples)"
+    return f"{pace.case} {pace.observation}{label}: {medians} ({pace.samples_before} and {counted(pace.samples_after, 'sample')})"
 
 
 def render_json(found: Comparison) -> str:

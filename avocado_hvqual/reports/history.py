@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.reports import words
+from avocado_hvqual.wording import counted
 
 VERBS = {"resume": "resumed after a break", "rerun": "run again"}
 
@@ -19,7 +20,7 @@ def lines(qualification: Qualification) -> Iterator[str]:
         return
     for number, build in enumerate(qualification.builds, 1):
         what = build.change or "the first one"
-        yield f"Build {number} of {len(qualification.builds)}: {what}; {words.counted(build.tries, 'try', 'tries')} ended on it"
+        yield f"Build {number} of {len(qualification.builds)}: {what}; {counted(build.tries, 'try', 'tries')} ended on it"
     stale = sum(bool(result.stale) for result in qualification.results)
-    said = f"{words.counted(stale, 'result')} of an earlier build" if stale else "every result is of the last one"
+    said = f"{counted(stale, 'result')} of an earlier build" if stale else "every result is of the last one"
     yield f"The verdict is about the last build; {said}"

@@ -29,6 +29,7 @@ from avocado_hvqual.reports import (
     tree,
     words,
 )
+from avocado_hvqual.wording import counted, share
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _JOINTS = re.compile(r"(?<=[.:/_])(?=[^.:/_])")
@@ -79,7 +80,9 @@ def _environment() -> jinja2.Environment:
         seconds=scale.seconds,
         start=tree.start_of,
     )
-    environment.globals.update(words=words, counted=words.counted, also=plain.also, EVIDENCE=EVIDENCE, LONGEST=LONGEST)
+    environment.globals.update(
+        words=words, counted=counted, share=share, also=plain.also, EVIDENCE=EVIDENCE, LONGEST=LONGEST
+    )
     return environment
 
 

@@ -11,6 +11,7 @@ from avocado_hvqual.model.qualification import CaseResult, Qualification
 from avocado_hvqual.reports import words
 from avocado_hvqual.reports.scale import Scale, seconds
 from avocado_hvqual.reports.timeline import MARKS, NODE_LANE, Bar, Entry, Figure, Lane, Mark, free_row
+from avocado_hvqual.wording import agreeing, counted
 
 CASES = 600
 """So many cases are drawn, the longest; the tree has all."""
@@ -27,8 +28,9 @@ def of_campaign(qualification: Qualification) -> Optional[Figure]:
     scale = Scale(0.0, whole)
     shown = sorted(timed, key=lambda result: -_length(result))[:CASES]
     untimed = len(qualification.results) - len(timed)
-    said = [f"{words.counted(untimed, 'case')} never began"] if untimed else []
-    said += [f"{len(timed) - len(shown)} shorter cases are not drawn"] if len(timed) > len(shown) else []
+    said = [f"{counted(untimed, 'case')} never began"] if untimed else []
+    left = len(timed) - len(shown)
+    said += [f"{counted(left, 'shorter case')} {agreeing(left, 'is', 'are')} not drawn"] if left else []
     categories = dict.fromkeys(result.category for result in qualification.results)
     lanes = [_lane(name, [one for one in shown if one.category == name], began, scale) for name in categories]
     marks, entries = _node(qualification, scale)

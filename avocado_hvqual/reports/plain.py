@@ -15,6 +15,7 @@ from avocado_hvqual.reports.scale import seconds
 from avocado_hvqual.reports.steps import steps
 from avocado_hvqual.reports.tree import start_of
 from avocado_hvqual.reports.words import safe
+from avocado_hvqual.wording import counted, share
 
 SHOWN = 20
 """So many findings or gaps are printed; the others are counted, and all are in the other reports."""
@@ -73,7 +74,7 @@ def _about(qualification: Qualification) -> Iterator[Line]:
     )
     yield Line(f"Builds: {words.builds(qualification) or 'unknown'}")
     yield from map(Line, history.lines(qualification))
-    yield Line(f"Attempted: {qualification.attempted} of {qualification.required} required cases")
+    yield Line(f"Attempted: {share(qualification.attempted, qualification.required, 'required case')}")
 
 
 def _list(title: str, items: tuple[str, ...], most: int | None = None) -> Iterator[Line]:
@@ -130,8 +131,8 @@ class Alike(NamedTuple):
         """Return in how many more cases than in that of *finding*, or how often more when in no other; empty when nowhere."""
         cases = len(self.cases) - (finding.case in self.cases)
         if cases:
-            return f"also in {words.counted(cases, 'case')}"
-        return f"and {words.counted(self.number - 1, 'other')} alike" if self.number > 1 else ""
+            return f"also in {counted(cases, 'case')}"
+        return f"and {counted(self.number - 1, 'other')} alike" if self.number > 1 else ""
 
 
 def also(found: Sequence[Finding]) -> str:
@@ -171,7 +172,7 @@ def state_of(finding: Finding) -> str:
     """Return what sets a finding apart from a plain open one."""
     said = []
     if finding.attempts > 1:
-        said.append(f"in {finding.seen} of {finding.attempts} tries")
+        said.append(f"in {share(finding.seen, finding.attempts, 'try', 'tries')}")
     if finding.original is not None:
         said.append(f"was {finding.original.value} by the table")
     if finding.fixed:
@@ -222,7 +223,7 @@ def _spent(qualification: Qualification) -> Iterator[Line]:
     if not account.cases:
         return
     outside = f"{seconds(account.outside)} outside of cases"
-    yield Line(f"  time: {words.counted(len(account.cases), 'case')} took {seconds(account.total.seconds)}; {outside}")
+    yield Line(f"  time: {counted(len(account.cases), 'case')} took {seconds(account.total.seconds)}; {outside}")
     for one in (account.total, *account.cases):
         parts = ", ".join(f"{name} {seconds(took)}" for name, took in (*one.operations, (spent.HARNESS, one.harness)))
         yield Line(f"    {one.case or 'all'}: {seconds(one.seconds)} ({parts})")

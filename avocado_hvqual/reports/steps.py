@@ -7,21 +7,22 @@ from collections.abc import Iterator
 
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.model.verdict import QUALIFYING, Verdict, basis, best_with, worst
-from avocado_hvqual.reports.words import counted
+from avocado_hvqual.wording import agreeing, counted, share
 
 
 def steps(qualification: Qualification) -> Iterator[str]:
     """Yield the steps in their order; the last one is the verdict itself."""
     it = qualification
     complete = basis((), it.required, it.attempted)
-    yield f"{it.attempted} of {it.required} required cases were attempted, which allows at best {complete.value}."
+    was = agreeing(it.attempted, "was", "were", of=it.required)
+    yield f"{share(it.attempted, it.required, 'required case')} {was} attempted, which allows at best {complete.value}."
     for gate in it.phase_gates:
         overridden = f" It was overridden: {gate.override}" if gate.override else ""
         yield f"The gate to the phase '{gate.phase}' was {'open' if gate.passed else 'closed'}: {gate.reason}{overridden}"
     allowed = [best_with(finding) for finding in it.findings]
     for verdict in sorted(set(allowed), key=lambda one: one.rank, reverse=True):
         number = allowed.count(verdict)
-        yield f"{counted(number, 'finding')} {'allows' if number == 1 else 'allow'} at best {verdict.value}."
+        yield f"{counted(number, 'finding')} {agreeing(number, 'allows', 'allow')} at best {verdict.value}."
     so_far = worst([complete, *allowed])
     if so_far is not it.basis:
         yield f"A phase that began although its gate was closed, or a result that is stale, allows at best {it.basis.value}."

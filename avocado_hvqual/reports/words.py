@@ -128,11 +128,6 @@ def builds(qualification: Qualification) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(last.items()))
 
 
-def counted(number: int, noun: str, several: str = "") -> str:
-    """Return ``1 finding``, ``2 findings``; *several* is a plural that ends otherwise."""
-    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
-
-
 def moment(wall: float) -> str:
     """Return seconds since the epoch as a time in UTC."""
     return dt.datetime.fromtimestamp(wall, tz=dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") if wall else "unknown"

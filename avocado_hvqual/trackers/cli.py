@@ -19,7 +19,6 @@ from avocado_hvqual.errors import DefinitionError, HvqualError, TrackerError
 from avocado_hvqual.folder_judging import judge_folder
 from avocado_hvqual.model.fingerprint import PATTERN
 from avocado_hvqual.model.qualification import Qualification
-from avocado_hvqual.reports.words import counted
 from avocado_hvqual.trackers import key as api_key
 from avocado_hvqual.trackers import sums
 from avocado_hvqual.trackers.draft import Draft, drafts
@@ -27,6 +26,7 @@ from avocado_hvqual.trackers.filing import SETTLE, Act, Filer
 from avocado_hvqual.trackers.notes import Notes, default_folder
 from avocado_hvqual.trackers.server import Bugzilla, RefusedError, UnknownError, UnreachableError
 from avocado_hvqual.trackers.settings import load_settings
+from avocado_hvqual.wording import counted
 
 TIMEOUT = 60.0
 TROUBLES = 3

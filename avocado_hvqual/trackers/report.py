@@ -15,6 +15,7 @@ from avocado_hvqual.model.finding import Finding
 from avocado_hvqual.model.qualification import CaseResult, Qualification
 from avocado_hvqual.reports import expected, layers, repeat, words
 from avocado_hvqual.reports.layers import Placement
+from avocado_hvqual.wording import counted, share
 
 LONGEST = 60_000
 """Characters; Bugzilla takes 65,535."""
@@ -102,15 +103,15 @@ def _where(fault: Fault, suspects: Sequence[tuple[str, int]]) -> Iterator[str]:
     header, ended = fault.qualification.header, words.moment(fault.qualification.ended_wall)
     yield f"  campaign {harmless(header.id)}, profile {harmless(header.profile)}, ended {ended}"
     for case in cases[:CASES]:
-        times = f", in {seen[case].seen} of {seen[case].attempts} tries" if case else ""
+        times = f", in {share(seen[case].seen, seen[case].attempts, 'try', 'tries')}" if case else ""
         yield f"  {harmless(case or 'the campaign as a whole')}{times}"
     if len(cases) > CASES:
-        yield f"  and {len(cases) - CASES} cases more"
+        yield f"  and {counted(len(cases) - CASES, 'case')} more"
     said = dict.fromkeys(layers.of_finding(finding, fault.placed) for finding in fault.found)
     yield from (f"  layer: {harmless(sentence)}" for sentence in said if sentence)
     if suspects:
         told = ", ".join(
-            f"{harmless(name)} (in {words.counted(number, 'case')})" if number else name for name, number in suspects
+            f"{harmless(name)} (in {counted(number, 'case')})" if number else name for name, number in suspects
         )
         yield f"Components: {told}"
 
@@ -147,6 +148,6 @@ def _evidence(fault: Fault, evidence: Evidence) -> Iterator[str]:
         yield f"  {harmless(path)}"
         yield f"    {harmless(evidence(path))}"
     if len(paths) > FILES:
-        yield f"  and {words.counted(len(paths) - FILES, 'file')} more"
+        yield f"  and {counted(len(paths) - FILES, 'file')} more"
     if not paths:
         yield "  none"

@@ -187,4 +187,4 @@ def test_another_policy_is_another_verdict_of_the_same_campaign(folder, tmp_path
         said.append(capsys.readouterr().out)
     assert ["rule 'limit-unmet'" in one for one in said] == [True, False]
     assert ["rule 'slow'" in one for one in said] == [False, True]
-    assert "1 minor findings open without a fix target" in said[1]
+    assert "1 minor finding is open without a fix target" in said[1]

@@ -3,6 +3,7 @@
 
 import html.parser
 import json
+import re
 from dataclasses import replace
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
@@ -291,5 +292,6 @@ def test_explained_is_every_step_with_rule_numbers_case_and_file(run):
         assert all(any(words.safe(one.sentence) in line for line in said) for one in result.judgements)
         assert not result.judgements or f"read from: {words.safe(result.logdir)}/observations.jsonl" in said
     text = "\n".join(said)
-    assert f"{found.attempted} of {found.required} required cases were attempted, which allows at best" in text
+    counts = rf"{found.attempted} of {found.required} required cases? (was|were) attempted, which allows at best"
+    assert re.search(counts, text)
     assert all(gate.reason in text for gate in found.phase_gates)

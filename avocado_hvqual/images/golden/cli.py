@@ -8,10 +8,14 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avocado_hvqual.errors import ImageError
 from avocado_hvqual.lab.paths import home
+
+if TYPE_CHECKING:
+    from avocado_hvqual.images.golden.clones import Clone
+    from avocado_hvqual.images.golden.command import Programs
 
 NAME = "golden"
 _RECIPES = ("mmdebstrap", "cloud-image", "virt-install")
@@ -48,8 +52,14 @@ def add_verbs(verbs: Any) -> None:
     clone.add_argument(
         "--way",
         default="best",
-        choices=("best", "reflink", "sparse", "overlay"),
-        help="best: reflink where it works, else sparse",
+        choices=("best", "reflink", "sparse", "overlay", "virt-clone"),
+        help="best: reflink where it works, else sparse; virt-clone: of the domain that --domain names, which is shut off",
+    )
+    clone.add_argument(
+        "--domain", default="", help="with virt-clone: the domain; the new ones are called as their disks"
+    )
+    clone.add_argument(
+        "--connect", default="qemu:///system", metavar="URI", help="with virt-clone (default: %(default)s)"
     )
     clone.add_argument("--image", type=Path, help="folder of the image (default: images/golden below the state home)")
     mirror = verbs.add_parser(
@@ -89,33 +99,38 @@ def _absolute(path: Path | None) -> Path | None:
 
 def clone(args: argparse.Namespace) -> int:
     """Copy the image as *args* ask and write a line of JSON for each copy."""
-    from avocado_hvqual.images.golden import clones
     from avocado_hvqual.images.golden.command import Programs
 
-    source = (args.image or home() / "images" / NAME) / "golden.raw"
-    if not source.is_file():
-        msg = f"There is no '{source}'; build it with 'avocado hvqual image build golden'."
-        raise ImageError(msg)
     programs = Programs(home() / "images/cache/clone.log")
     for target in args.target:
         if target.exists():
             msg = f"'{target}' is there already; a clone overwrites nothing."
             raise ImageError(msg)
-        way = clones.best(source, target.absolute().parent, programs) if args.way == "best" else args.way
-        sys.stdout.write(json.dumps(asdict(clones.clone(source, target, way, programs))) + "\n")
+        made = _virt_clone(args, target, programs) if args.way == "virt-clone" else _copy(args, target, programs)
+        sys.stdout.write(json.dumps(asdict(made)) + "\n")
     return 0
 
 
-def recipes(args: argparse.Namespace) -> int:
-    """Write the table of recipes."""
-    from avocado_hvqual.images.golden import table
+def _copy(args: argparse.Namespace, target: Path, programs: Programs) -> Clone:
+    """Copy the image's disk to *target*."""
+    from avocado_hvqual.images.golden import clones
 
-    rows = table.load().recipes
-    if args.json:
-        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    else:
-        sys.stdout.write("".join(f"{row.told()}\n" for row in rows))
-    return 0
+    source = (args.image or home() / "images" / NAME) / "golden.raw"
+    if not source.is_file():
+        msg = f"There is no '{source}'; build it with 'avocado hvqual image build golden'."
+        raise ImageError(msg)
+    way = clones.best(source, target.absolute().parent, programs) if args.way == "best" else args.way
+    return clones.clone(source, target, way, programs)
+
+
+def _virt_clone(args: argparse.Namespace, target: Path, programs: Programs) -> Clone:
+    """Clone a domain with its disk to *target*; only names of ours are made."""
+    from avocado_hvqual.images.golden import clones
+
+    if not args.domain or not target.stem.startswith("hvq-"):
+        msg = f"virt-clone needs --domain, and a disk whose name begins with hvq-; found '{args.domain}' and '{target.name}'."
+        raise ImageError(msg)
+    return clones.virt_clone(args.connect, args.domain, target.stem, target.absolute(), programs)
 
 
 def mirror(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An image is kept by its inputs, put in its place whole, and its tree becomes a guest of the contract."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from avocado_hvqual.errors import ImageError
+from avocado_hvqual.images import cli
 from avocado_hvqual.images.golden import archive, build, clones, configure, table, trees
 from avocado_hvqual.images.golden.command import Programs
 from avocado_hvqual.images.golden.workshop import Workshop, digest
@@ -219,3 +221,21 @@ def test_a_program_that_fails_is_one_sentence_with_its_last_words(tmp_path):
     with pytest.raises(ImageError, match="could not be run"):
         programs.run(["/none-such"], "look")
     assert "$ ls /none-such" in (tmp_path / "log").read_text()
+
+
+def test_only_names_of_ours_are_cloned_and_nothing_is_overwritten(tmp_path):
+    parser = argparse.ArgumentParser()
+    cli.fill(parser)
+    (tmp_path / "hvq-there.raw").touch()
+    for words, sentence in [
+        (
+            ["--way", "virt-clone", "--domain", "g", "mine.raw"],
+            "a disk whose name begins with hvq-; found 'g' and 'mine.raw'",
+        ),
+        (["--way", "virt-clone", "hvq-a.raw"], "virt-clone needs --domain"),
+        (["hvq-there.raw"], "is there already; a clone overwrites nothing"),
+        (["--image", str(tmp_path), "hvq-a.raw"], "build it with 'avocado hvqual image build golden'"),
+    ]:
+        args = parser.parse_args(["clone", *words[:-1], str(tmp_path / words[-1])])
+        with pytest.raises(ImageError, match=sentence):
+            cli.run(args)

@@ -133,6 +133,18 @@ def _virt_clone(args: argparse.Namespace, target: Path, programs: Programs) -> C
     return clones.virt_clone(args.connect, args.domain, target.stem, target.absolute(), programs)
 
 
+def recipes(args: argparse.Namespace) -> int:
+    """Write the table of recipes."""
+    from avocado_hvqual.images.golden import table
+
+    rows = table.load().recipes
+    if args.json:
+        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    else:
+        sys.stdout.write("".join(f"{row.told()}\n" for row in rows))
+    return 0
+
+
 def mirror(args: argparse.Namespace) -> int:
     """Make the mirror that *args* ask for and write its folder."""
     from avocado_hvqual.images.golden import netinstall, table

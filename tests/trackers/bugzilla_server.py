@@ -7,7 +7,6 @@ import http.server
 import json
 import re
 import threading
-import time
 from urllib.parse import parse_qs, urlsplit
 
 KEY = "s3cr3t/Key+with=Odd%chars"
@@ -25,6 +24,7 @@ class FakeBugzilla:
         self.keeps = ("whiteboard", "alias")
         self.searches = True
         self.hidden = set()
+        self.closing = threading.Event()
         handler = type("Handler", (_Handler,), {"bugzilla": self})
         self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.httpd.daemon_threads = True
@@ -33,6 +33,7 @@ class FakeBugzilla:
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}"
 
     def close(self):
+        self.closing.set()
         self.httpd.shutdown()
         self.httpd.server_close()
         self.thread.join()
@@ -81,7 +82,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault.get("once"):
             self.bugzilla.faults = {key: one for key, one in self.bugzilla.faults.items() if one is not fault}
         if "delay" in fault:
-            time.sleep(fault["delay"])
+            # As long as that, and not a moment longer than there is a server.
+            self.bugzilla.closing.wait(fault["delay"])
         if fault.get("drop"):
             self.close_connection = True
             return None

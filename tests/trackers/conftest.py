@@ -68,3 +68,8 @@ def file(bugzilla, campaign, tmp_path):
         return run("bugs", "file", folder or campaign, *where, "--today", "2026-11-21", *more)
 
     return command
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)

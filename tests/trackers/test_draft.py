@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Drafts: what a report says, that it is the same each time, and that nothing in it does anything."""
 
-import hashlib
-import os
-import re
 from dataclasses import replace
 
 import pytest
 
 from avocado_hvqual.errors import DefinitionError, HvqualError
-from avocado_hvqual.model.finding import FindingKind, Severity
-from avocado_hvqual.model.observation import Evidence, Problem, Seed
+from avocado_hvqual.model.finding import FindingKind
+from avocado_hvqual.model.observation import Problem, Seed
 from avocado_hvqual.model.record import HealthEvent
-from avocado_hvqual.trackers import report, sums
+from avocado_hvqual.trackers import report
 from avocado_hvqual.trackers.draft import components, drafts
 from avocado_hvqual.trackers.report import harmless
-from avocado_hvqual.trackers.settings import COMPONENTS, OTHER, Settings, load_settings
+from avocado_hvqual.trackers.settings import COMPONENTS, OTHER, Settings
 from tests.reports.runs import RUNS
 from tests.reports.test_hostile import TEXTS
 from tests.reports.test_hostile import campaign as hostile_campaign
@@ -193,36 +190,6 @@ def test_there_is_no_limit_to_how_many_cases_share_a_fault():
     assert len(draft.description) < 65_535
 
 
-# --- evidence ---
-
-
-def test_sums(tmp_path):
-    (tmp_path / "a.log").write_bytes(b"x")
-    real = hashlib.sha256(b"x").hexdigest()
-    assert sums.told(tmp_path, "a.log", {}) == f"sha256 {real}, 1 bytes"
-    assert sums.told(tmp_path, "a.log", {"a.log": real}) == f"sha256 {real}, 1 bytes"
-    assert "CHANGED since its test recorded 00" in sums.told(tmp_path, "a.log", {"a.log": "00"})
-    assert sums.told(tmp_path, "gone.log", {"gone.log": "11"}).endswith("; sha256 when it was recorded: 11")
-    assert sums.told(tmp_path, ".", {}) == "a folder"
-
-
-@pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "link", "a/../../outside", "a\x00b", "x" * 5000, "pipe"])
-def test_nothing_outside_the_campaign_is_read(tmp_path, path):
-    folder = tmp_path / "campaign"
-    (folder / "a").mkdir(parents=True)
-    (tmp_path / "outside").write_text("secret", encoding="utf-8")
-    (folder / "link").symlink_to(tmp_path / "outside")
-    os.mkfifo(folder / "pipe")
-    assert not re.search(r"sha256 [0-9a-f]", sums.told(folder, path, {}))
-
-
-def test_a_file_too_large_is_named_with_what_its_test_recorded(tmp_path, monkeypatch):
-    monkeypatch.setattr(sums, "LARGEST", 3)
-    (tmp_path / "dump").write_bytes(b"12345")
-    assert sums.told(tmp_path, "dump", {"dump": "ab"}) == "sha256 ab, 5 bytes"
-    assert sums.told(tmp_path, "dump", {}) == "sha256 not taken, 5 bytes"
-
-
 # --- the command ---
 
 
@@ -256,52 +223,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(campaign, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(HvqualError, match="cannot be written"):
         run("bugs", "draft", campaign, "--output", tmp_path / "file")
-
-
-# --- the operator's file ---
-
-
-def test_settings_change_what_they_name_and_no_more(tmp_path):
-    path = tmp_path / "bugs.yaml"
-    path.write_text(
-        "product: Cloud\nseverities: {critical: urgent}\npriorities: {critical: P1}\n"
-        "components: {qemu: qemu-kvm}\ncc: [ops@example.org]\nmarks: [whiteboard]\n",
-        encoding="utf-8",
-    )
-    found = load_settings(path)
-    assert found.severities == {"critical": "urgent", "major": "major", "minor": "minor"}
-    assert found.components["qemu"] == "qemu-kvm"
-    assert found.components["kvm"] == "kvm"
-    own = trace(
-        problems=(Problem("qemu-crash", "gone"),), status="fail", evidence=(Evidence("e", "x/e.log", "0" * 64, ""),)
-    )
-    (draft,) = made(judged(record(attempt(status="FAIL", fail_reason="gone", trace=own))), found)
-    fields = draft.fields
-    assert (fields["severity"], fields["priority"], fields["component"]) == ("urgent", "P1", "qemu-kvm")
-    assert fields["cc"] == ["ops@example.org"]
-    assert "alias" not in fields
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("prodct: x\n", 1),
-        ("product: x\nseverities: {blocker: x}\n", 2),
-        ("product: x\ncomponents:\n  qemu: ''\n", 3),
-        ("marks: []\n", 1),
-        ("product: 'two\\n\\n  lines'\nauth: basic\n", 2),
-        ("api_key: secret\n", 1),
-        ("- x\n", 1),
-        ("", 1),
-    ],
-)
-def test_a_wrong_file_is_named_with_its_line(tmp_path, text, line):
-    path = tmp_path / "bugs.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(DefinitionError, match=f"^{re.escape(str(path))}:{line}: "):
-        load_settings(path)
-
-
-def test_every_severity_has_a_default():
-    assert set(Settings().severities) == {severity.value for severity in Severity}
-    assert set(Settings().components) == {*COMPONENTS, OTHER}

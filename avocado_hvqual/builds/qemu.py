@@ -49,7 +49,7 @@ DEVICES = (
     "ISA_DEBUG",
     "VGA_PCI",
     "NVME_PCI",
-    "I6300ESB",
+    "WDT_IB6300ESB",
 )
 _DEVICE_FILE = "configs/devices/x86_64-softmmu/hvq.mak"
 #: Firmware is the distribution's: it is packed by itself there, and left out of its source of QEMU.

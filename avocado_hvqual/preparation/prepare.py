@@ -6,10 +6,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.preparation import files
-from avocado_hvqual.preparation.journal import Journal
+from avocado_hvqual.preparation.journal import Entry, Journal
 from avocado_hvqual.preparation.model import Answer, Check, Defect, Node, Remedy
 from avocado_hvqual.preparation.running import Result, ask
 
@@ -30,11 +31,14 @@ class Outcome:
 
 
 def steps(results: Sequence[Result]) -> Iterator[tuple[Check, Defect, Remedy]]:
-    """Yield the remedies of what was found, in the order in which they would be applied."""
+    """Yield the remedies of what was found, in the order in which they would be applied; one that mends several is yielded once."""
+    told_of: set[Remedy] = set()
     for result in results:
         for defect in result.looked.defects:
-            if defect.remedy is not None and (defect.remedy.commands or defect.remedy.files):
-                yield result.check, defect, defect.remedy
+            remedy = defect.remedy
+            if remedy is not None and (remedy.commands or remedy.files) and remedy not in told_of:
+                told_of.add(remedy)
+                yield result.check, defect, remedy
 
 
 def told(remedy: Remedy) -> list[str]:
@@ -67,37 +71,38 @@ class _Mender:
 
     def mend_all(self, check: Check) -> Iterator[Outcome]:
         """Apply the remedies that a check shows, one after the other, each at most once."""
-        tried: set[tuple[str, str]] = set()
+        tried: set[Remedy] = set()
         result = ask(self.node, check)
         while True:
-            new = [(defect, remedy) for _, defect, remedy in steps([result])]
-            new = [(defect, remedy) for defect, remedy in new if (defect.subject, remedy.summary) not in tried]
+            new = [(defect, remedy) for _, defect, remedy in steps([result]) if remedy not in tried]
             if not new:
                 return
             defect, remedy = new[0]
-            tried.add((defect.subject, remedy.summary))
-            wrong = self._apply(check, defect, remedy)
+            tried.add(remedy)
+            entry, wrong = self._apply(check, defect, remedy)
             result = ask(self.node, check)
             outcome = _outcome(check, defect, remedy, wrong, result)
+            if entry is not None and outcome.status == "failed" and not (remedy.undo or remedy.files):
+                self.journal.forget(entry)  # nothing of it can be taken back, and nothing of it stays
             self.say(f"{outcome.status}: {outcome.subject}: {outcome.message}")
             yield outcome
 
-    def _apply(self, check: Check, defect: Defect, remedy: Remedy) -> str:
-        """Write a remedy down, then apply it; return what went wrong, empty for nothing."""
+    def _apply(self, check: Check, defect: Defect, remedy: Remedy) -> tuple[Optional[Entry], str]:
+        """Write a remedy down, then apply it; return what was written down, and what went wrong, empty for nothing."""
         self.say(f"{check.name}: {remedy.summary}")
         try:
-            self.journal.record(check.name, defect, remedy, files.look(remedy.files), self.node.expected)
+            entry = self.journal.record(check.name, defect, remedy, files.look(remedy.files), self.node.expected)
         except (OSError, HvqualError) as error:
-            return f"Nothing was done: {error}"
+            return None, f"Nothing was done: {error}"
         wrong = files.write(remedy.files)
         if wrong is not None:
-            return wrong
+            return entry, wrong
         for words in remedy.commands:
             self.say(f"  $ {shlex.join(words)}")
             ran = self.node.run(words, timeout=COMMAND_S)
             if not ran.ok:
-                return f"'{shlex.join(words)}' failed: {ran.why}"
-        return ""
+                return entry, f"'{shlex.join(words)}' failed: {ran.why}"
+        return entry, ""
 
 
 def _outcome(check: Check, defect: Defect, remedy: Remedy, wrong: str, result: Result) -> Outcome:

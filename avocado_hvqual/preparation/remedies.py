@@ -8,14 +8,22 @@ from collections.abc import Sequence
 from avocado_hvqual.preparation import kernel
 from avocado_hvqual.preparation.model import NewFile, Remedy
 
+APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get")
+
 
 def install(packages: Sequence[str]) -> Remedy:
     """Return how packages are installed: nothing takes that back, because what they pull in and configure is theirs."""
     names = tuple(packages)
-    apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends", *names)
-    return Remedy(
-        f"Install {', '.join(names)}.", (apt,), irreversible=f"the packages {', '.join(names)} stay installed"
-    )
+    stays = f"what was not installed before stays installed: {', '.join(names)}"
+    wanted = (*APT, "install", "--yes", "--no-install-recommends", *names)
+    return Remedy(f"Install {', '.join(names)}.", ((*APT, "update"), wanted), irreversible=stays)
+
+
+def reinstall(package: str) -> Remedy:
+    """Return how a package's own files come back over what stands in their place."""
+    words = (*APT, "install", "--yes", "--reinstall", package)
+    stays = f"what stood in the place of the files of {package} is gone"
+    return Remedy(f"Install {package} again.", ((*APT, "update"), words), irreversible=stays)
 
 
 def load_module(name: str) -> Remedy:

@@ -45,7 +45,7 @@ def restore(journal: Journal, make_node: MakeNode, say: Say, checks: Sequence[Ch
         else:
             journal.forget(entry)
             if entry.undo or entry.files:
-                done.did.append(f"{entry.subject}: taken back: {entry.summary}")
+                done.did.append(f"{entry.subject}: {entry.summary}")
     return done
 
 

@@ -201,3 +201,28 @@ def test_a_step_that_brings_the_next_to_light_is_followed_by_it(tmp_path, journa
     assert mend([check], journal) == ([("folders", "mended"), ("folders", "mended")], ["met"])
     assert back([check], journal).left == []
     assert not outer.exists()
+
+
+def test_one_remedy_for_several_defects_is_applied_once(tmp_path, journal):
+    remedy = Remedy(
+        "Make both.",
+        (("mkdir", str(tmp_path / "a"), str(tmp_path / "b")),),
+        (("rmdir", str(tmp_path / "a"), str(tmp_path / "b")),),
+    )
+
+    def look(_node):
+        missing = [name for name in ("a", "b") if not (tmp_path / name).is_dir()]
+        return looked([Fact("a", 1, "b")], [Defect(name, "missing", "there", remedy) for name in missing])
+
+    check = Check("both", "", "It matters.", look)
+    assert len(list(prepare.steps([running.ask(node(), check)]))) == 1
+    assert mend([check], journal) == ([("a", "mended")], ["met"])
+
+
+def test_what_failed_and_left_nothing_is_not_said_to_stay(tmp_path, journal):
+    """As a package that could not be installed; a second `prepare` tries again, and the journal does not grow."""
+    check = folder_check(tmp_path / "made", commands=(("false",),), undo=(), irreversible="a package stays")
+    for _ in range(2):
+        assert mend([check], journal) == ([("folder made", "failed")], ["unmet"])
+    assert journal.entries() == []
+    assert back([check], journal).stays == []

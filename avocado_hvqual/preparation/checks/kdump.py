@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
 from avocado_hvqual.preparation import remedies
@@ -47,9 +48,7 @@ def _reserve(node: Node) -> Remedy:
     name = node.distribution.called("packages", "kdump")
     if node.run(("dpkg-query", "-W", "-f=${db:Status-Status}", name)).stdout == "installed":
         return remedies.by_hand("Add crashkernel=256M to GRUB_CMDLINE_LINUX, run update-grub, and reboot.")
-    words = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", name)
-    stays = f"the package {name} stays installed"
-    return Remedy(f"Install {name}, which has memory kept.", (words,), irreversible=stays, later="after a reboot")
+    return replace(remedies.install([name]), later="after a reboot")
 
 
 def _load(node: Node) -> Remedy:

@@ -12,6 +12,7 @@ from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, 
 
 VERIFY_S = 60.0
 QUERY = ("dpkg-query", "-W", "-f=${binary:Package}\\t${db:Status-Status}\\t${Version}\\n")
+_ABSENT = ("not-installed", "config-files")
 # Images of containers and small installations leave these out by dpkg's own path-exclude; no guest misses them.
 _LEFT_OUT = re.compile(r"^/usr/share/(?:doc|man|info|locale|lintian)/")
 _CHANGED = re.compile(r"^(missing|[.?0-9SMDUGTLP]{9}) +(?:([cdglr]) )?(/.*?)(?: \(.*\))?$")
@@ -43,17 +44,25 @@ def _installed(node: Node, unseen: list[str]) -> dict[str, tuple[str, str]]:
 def _packages(
     node: Node, wanted: dict[str, Any], installed: dict[str, tuple[str, str]], facts: list[Fact]
 ) -> Iterator[Defect]:
+    """Name each package that is not as it should be; one command installs all that are missing or too old."""
+    wrong: list[tuple[str, str, str]] = []
+    apt: list[str] = []
     for row in wanted["installed"]:
         name = node.distribution.called("packages", row["name"])
-        status, version = installed.get(name, ("", ""))
-        facts.append(Fact(f"package {name}", version if status == "installed" else status or "not installed", "dpkg"))
-        floor = f"installed, {row['minimum']} or later" if "minimum" in row else "installed"
-        if status in {"", "not-installed", "config-files"}:
-            yield Defect(f"package {name}", "not installed", floor, remedies.install([name]))
-        elif status != "installed":
-            yield Defect(f"package {name}", status, floor, _configure())
-        elif "minimum" in row and not node.run(("dpkg", "--compare-versions", version, "ge", row["minimum"])).ok:
-            yield Defect(f"package {name}", version, floor, remedies.install([name]))
+        status, version = installed.get(name, ("not-installed", ""))
+        found = version if status == "installed" else "not installed" if status in _ABSENT else status
+        facts.append(Fact(f"package {name}", found, "dpkg"))
+        late = status == "installed" and _late(node, version, row)
+        if not late:
+            expected = f"installed, {row['minimum']} or later" if "minimum" in row else "installed"
+            wrong.append((name, found, expected))
+            apt += [name] if status in {"installed", *_ABSENT} else []
+    for name, found, expected in wrong:
+        yield Defect(f"package {name}", found, expected, remedies.install(apt) if name in apt else _configure())
+
+
+def _late(node: Node, version: str, row: dict[str, Any]) -> bool:
+    return "minimum" not in row or node.run(("dpkg", "--compare-versions", version, "ge", row["minimum"])).ok
 
 
 def _configure() -> Remedy:
@@ -96,11 +105,7 @@ def _difference(line: str) -> tuple[str, str, str] | None:
 
 def _reinstall(node: Node, path: str) -> Remedy | None:
     owner = node.run(("dpkg", "-S", path))
-    if not owner.ok:
-        return None
-    name = owner.stdout.split(":", 1)[0]
-    words = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--reinstall", name)
-    return Remedy(f"Install {name} again.", (words,), irreversible=f"what stood in '{path}' is gone")
+    return remedies.reinstall(owner.stdout.split(":", 1)[0]) if owner.ok else None
 
 
 CHECK = Check(

@@ -112,8 +112,8 @@ def _lock(*, write: bool) -> int:
             raise PlanError(message)
         text = required.text(cases, required.read(anew=True), limits)
         required.LOCK.write_text(text, encoding="utf-8")
-        said = f"{counted(len(cases), 'case')} {agreeing(len(cases), 'is', 'are')} required now"
-        sys.stdout.write(f"{said}; review '{required.LOCK}' before it is committed.\n")
+        number = f"{counted(len(cases), 'case')} {agreeing(len(cases), 'is', 'are')}"
+        sys.stdout.write(f"{number} required now; review '{required.LOCK}' before it is committed.\n")
         return 0
     said = required.differences(cases, required.read(), limits)
     sys.stdout.write("".join(f"{line}\n" for line in said or ["The lock and the cfgs agree."]))

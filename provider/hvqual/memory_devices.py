@@ -69,6 +69,11 @@ def of(truth: Libvirt, name: str) -> list[Device]:
     return [_device(one) for one in truth.xml(name).iterfind("devices/memory")]
 
 
+def dimms(truth: Libvirt, name: str) -> list[Device]:
+    """Return the DIMMs that a running guest has, in the order in which they were plugged."""
+    return [one for one in of(truth, name) if one.model == DIMM]
+
+
 def _device(xml: ET.Element) -> Device:
     alias, address = xml.find("alias"), xml.find("address")
     place = "" if address is None else address.get("base", "")

@@ -75,6 +75,11 @@ def test_a_block_of_which_no_node_is_told_is_in_none() -> None:
     assert guest_memory.parse(GUEST.replace("memory32/node1\n", ""), "hvq-1").blocks[1].node == -1
 
 
+def test_dimms_are_told_from_other_devices_of_memory() -> None:
+    assert [one.model for one in memory_devices.of(Truth(), "hvq-1")] == ["dimm", "virtio-mem"]
+    assert [one.alias for one in memory_devices.dimms(Truth(), "hvq-1")] == ["dimm0"]
+
+
 @pytest.mark.parametrize("gone", ["MemTotal:", "block_size_bytes:", "memory"])
 def test_memory_that_is_told_in_part_is_an_error(gone) -> None:
     with pytest.raises(TestError, match="did not tell of its memory"):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +11,7 @@ from avocado.core.exceptions import TestError
 
 from provider.hvqual import guest_memory, memory_devices, memory_seen, pattern, pinned
 from provider.hvqual.host_config import Shape
-from provider.hvqual.memory_devices import DIMM, Device
+from provider.hvqual.memory_devices import Device
 from provider.hvqual.operations import balloon, memory_hotplug
 
 if TYPE_CHECKING:
@@ -134,14 +135,20 @@ class Dimms:
 
     def _anew(self, guest: Guest, expect: Expect) -> None:
         """Have the guest hold another pattern in its DIMMs, which it wrote to before it booted; observe pattern_placed."""
-        devices = self.of(guest, expect)
-        with expect.record.step("hold pattern", guest.name):
-            self.held[guest.name] = Held(pattern.lay(guest, self.wanted.pattern_mib, NODE), _boot(guest))
-            memory_seen.placed_in(guest, expect, memory_seen.blocks_of(devices))
+        laid = lay(guest, expect, self.of(guest, expect), self.wanted.pattern_mib)
+        self.held[guest.name] = Held(laid, _boot(guest))
 
     def of(self, guest: Guest, expect: Expect) -> list[Device]:
         """Return the DIMMs that the running guest has, in the order in which they were plugged."""
-        return [one for one in memory_devices.of(expect.truth, guest.name) if one.model == DIMM]
+        return memory_devices.dimms(expect.truth, guest.name)
+
+
+def lay(guest: Guest, expect: Expect, devices: Sequence[Device], mib: int) -> Pattern:
+    """Have the guest hold a pattern of *mib* in DIMMs, written to before or not; observe pattern_placed (ratio)."""
+    with expect.record.step("hold pattern", guest.name):
+        laid = pattern.lay(guest, mib, NODE)
+        memory_seen.placed_in(guest, expect, memory_seen.blocks_of(devices))
+    return laid
 
 
 def _boot(guest: Guest) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from provider.hvqual import hugepages, memory_devices, memory_seen, pattern
+from provider.hvqual import hugepages, memory_devices, pattern
 from provider.hvqual.host_config import Shape
-from provider.hvqual.memory_devices import DIMM
 from provider.hvqual.operations import dimms, memory_hotplug, page_shortage
 
 if TYPE_CHECKING:
@@ -67,12 +66,10 @@ class HugeDimms:
     def plug(self, guest: Guest, expect: Expect) -> None:
         """Plug the DIMM; observe what `memory_hotplug.plug` does, and pattern_placed (ratio) of the pattern that the guest lays in it."""
         device = memory_hotplug.plug(guest, expect, self.size_kib, dimms.NODE, self.wanted.page_kib)
-        with expect.record.step("hold pattern", guest.name):
-            self.held[guest.name] = pattern.lay(guest, self.wanted.pattern_mib, dimms.NODE)
-            memory_seen.placed_in(guest, expect, memory_seen.blocks_of([device]))
+        self.held[guest.name] = dimms.lay(guest, expect, [device], self.wanted.pattern_mib)
 
     def unplug(self, guest: Guest, expect: Expect) -> None:
         """Unplug the DIMM; the guest finds its pattern elsewhere: observe pattern_kept (bool)."""
-        (device,) = [one for one in memory_devices.of(expect.truth, guest.name) if one.model == DIMM]
+        (device,) = memory_devices.dimms(expect.truth, guest.name)
         memory_hotplug.unplug(guest, expect, device)
         pattern.kept(guest, expect.record, self.held[guest.name])

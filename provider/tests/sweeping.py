@@ -105,8 +105,8 @@ def networks(node, log):
     }
 
 
-def links(log):
-    """A link that goes down loses IPv6 addresses and routes; all come back, also after a kill."""
+def cable():
+    """A pair of links with addresses and routes, which have settled."""
     sh("ip", "link", "add", "hvqv0", "type", "veth", "peer", "name", "hvqv1")
     for command in (
         "ip link set hvqv0 up",
@@ -119,6 +119,11 @@ def links(log):
     ):
         sh(*command.split())
     wait.until(lambda: "tentative" not in sh("ip", "-6", "addr", "show", "dev", "hvqv0"), 10, "addresses to settle")
+
+
+def links(log):
+    """A link that goes down loses IPv6 addresses and routes; all come back, also after a kill."""
+    cable()
     before = node_state.capture()
     with host_state.link_down("hvqv0", log=log):
         inside = node_state.diff(before, node_state.capture())
@@ -160,14 +165,21 @@ def mounts(log):
     }
 
 
+def processes(node):
+    """A QEMU with our prefix and device, one with the prefix alone, and one with the device alone."""
+    port = "virtserialport,name=org.avocado-hvqual.witness.0"
+    return (
+        node.process("/usr/bin/qemu-system-x86_64", "-name", "hvq-orphan", "-device", port),
+        node.process("/usr/bin/qemu-system-x86_64", "-name", "hvq-namesake"),
+        node.process("/usr/bin/qemu-system-x86_64", "-name", "production", "-device", port),
+    )
+
+
 def swept(node, log):
     """What carries our mark goes though no log knows of it; what does not, stays; clean only when all is gone."""
-    port = "virtserialport,name=org.avocado-hvqual.witness.0"
     node.conn.defineXML(domain_xml("hvq-lost")).createWithFlags(1)
     node.conn.defineXML(domain_xml("also-ours")).setAutostart(1)
-    orphan = node.process("/usr/bin/qemu-system-x86_64", "-name", "hvq-orphan", "-device", port)
-    namesake = node.process("/usr/bin/qemu-system-x86_64", "-name", "hvq-namesake")
-    foreign = node.process("/usr/bin/qemu-system-x86_64", "-name", "production", "-device", port)
+    orphan, namesake, foreign = processes(node)
     images = Path("/var/lib/libvirt/images")
     (images / "hvq-lost.img").write_text("x")
     (images / "production.img").write_text("x")

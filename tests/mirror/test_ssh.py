@@ -37,53 +37,54 @@ def answers(port):
         return False
 
 
-@pytest.fixture
-def server(tmp_path):
-    """Begin a server that knows one key; return (URI of a folder, the process, a way to begin it again)."""
-    home, port = tmp_path / "home", free_port()
+def keys(tmp_path, home):
+    """Give root's home a key that is let in, and the server one of its own."""
     (home / ".ssh").mkdir(parents=True, mode=0o700)
     home.chmod(0o700)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
     subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(tmp_path / "host_key")], check=True, capture_output=True)
     shutil.copy(tmp_path / "key.pub", home / ".ssh/authorized_keys")
     (home / ".ssh/authorized_keys").chmod(0o600)
+
+
+def client_config(tmp_path):
     config = tmp_path / "config"
     config.write_text(
         f"Host *\nIdentityFile {tmp_path}/key\nIdentitiesOnly yes\nStrictHostKeyChecking accept-new\n"
         f"UserKnownHostsFile {tmp_path}/known\nLogLevel ERROR\n",
         encoding="utf-8",
     )
-    started = []
+    return config
+
+
+def begun(tmp_path, home, port):
+    """A server in namespaces of its own, which answers."""
+    inner = 'mount --bind "$1" /root && exec dropbear -F -E -s -r "$2" -p "$3" -P "$4"'
+    given = [str(home), str(tmp_path / "host_key"), f"127.0.0.1:{port}", str(tmp_path / "pid")]
+    words = ["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-c", inner, "sh", *given]
+    with (tmp_path / "server.log").open("ab") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+    wait.until(lambda: answers(port), 20, "the ssh server")
+    return process
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Begin a server that knows one key; return (URI of a folder, options, a way to begin it again, its processes)."""
+    home, port, started = tmp_path / "home", free_port(), []
+    keys(tmp_path, home)
 
     def begin():
-        inner = 'mount --bind "$1" /root && exec dropbear -F -E -s -r "$2" -p "$3" -P "$4"'
-        words = [
-            "sh",
-            "-c",
-            inner,
-            "sh",
-            str(home),
-            str(tmp_path / "host_key"),
-            f"127.0.0.1:{port}",
-            str(tmp_path / "pid"),
-        ]
-        with (tmp_path / "server.log").open("ab") as log:
-            started.append(
-                subprocess.Popen(
-                    ["unshare", "-m", "-p", "-f", "--kill-child", *words],
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            )
-        wait.until(lambda: answers(port), 20, "the ssh server")
+        started.append(begun(tmp_path, home, port))
         return started[-1]
 
-    begin()
-    yield f"ssh://root@127.0.0.1:{port}", f"?config={config}", begin, started
-    for process in started:
-        process.kill()
-        process.wait()
+    try:
+        begin()
+        yield f"ssh://root@127.0.0.1:{port}", f"?config={client_config(tmp_path)}", begin, started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_a_campaign_over_ssh_is_the_same_at_the_end(tmp_path, writer, server):

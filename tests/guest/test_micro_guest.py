@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the cases rely on is in the micro guest: every channel to the outside, witness, hotplug, power button."""
+
+import time
+
+import bare_guest
+import pytest
+
+from avocado_hvqual.wait import until
+from provider.hvqual.heartbeat import NETWORK, SERIAL
+
+DIMM = 256 * bare_guest.MIB
+
+
+@pytest.mark.parametrize("channel", [SERIAL, NETWORK])
+def test_heart_beats_ten_times_a_second_with_the_boot_that_the_guest_tells(guest, channel):
+    """The beats on each channel carry the guest's boot_id, in order, ten to a second of the guest's own clock."""
+    told = guest.facts("hv-witness arm")
+    start = guest.await_beat(channel, time.monotonic()).at
+    until(lambda: len(guest.beats(channel, start)) >= 30, bare_guest.READY, "30 heartbeats")
+    beats = guest.beats(channel, start)
+    assert {beat.boot_id for beat in beats} == {told["boot_id"]}
+    sent, lasted = beats[-1].seq - beats[0].seq, beats[-1].uptime - beats[0].uptime
+    assert sent >= len(beats) - 1
+    # The beat is taken at tenths of a second; one that was late is not made up for.
+    assert sent / lasted <= 10.5
+
+
+def test_agent_answers_and_sees_what_the_console_sees(guest):
+    """The agent in the guest is the guest's: it says the same number of CPUs as the witness on the console."""
+    with guest.agent() as agent:
+        vcpus = agent.ask("guest-get-vcpus")
+    assert len([vcpu for vcpu in vcpus if vcpu["online"]]) == int(guest.facts("hv-witness report")["cpus_online"])
+
+
+@pytest.mark.parametrize("what", ["ram", "disk"])
+def test_one_flipped_byte_of_a_canary_is_told(guest, what):
+    """A canary reads as it was laid, and no more after one of its bytes has changed; the other canary stays."""
+    laid = guest.facts("hv-witness arm")
+    key, other = f"{what}_sha256", {"ram": "disk_sha256", "disk": "ram_sha256"}[what]
+    before = guest.facts("hv-witness report")
+    assert (before[key], before[other]) == (laid[key], laid[other])
+    guest.say(f"hv-witness flip {what}")
+    after = guest.facts("hv-witness report")
+    assert after[key] != laid[key]
+    assert after[other] == laid[other]
+
+
+def test_disk_canary_is_read_from_the_disk_not_from_the_guests_memory(guest):
+    """A byte that changes on the host's side is told by the guest, whose page cache still holds the old one."""
+    laid = guest.facts("hv-witness arm")
+    with (guest.folder / "disk.raw").open("r+b") as disk:
+        disk.seek(bare_guest.MIB + 4096)
+        byte = disk.read(1)
+        disk.seek(-1, 1)
+        disk.write(bytes([byte[0] ^ 255]))
+    assert guest.facts("hv-witness report")["disk_sha256"] != laid["disk_sha256"]
+
+
+def test_plugged_cpu_and_memory_come_online_by_themselves(guest):
+    """A vCPU and a DIMM plugged by QMP are in use in the guest without anybody's doing inside."""
+    before = guest.facts("hv-witness report")
+    with guest.monitor() as monitor:
+        free = [cpu for cpu in monitor.ask("query-hotpluggable-cpus") if "qom-path" not in cpu]
+        first = min(free, key=lambda cpu: cpu["props"]["socket-id"])
+        monitor.ask("device_add", driver=first["type"], id="plugged", **first["props"])
+        monitor.ask("object-add", **{"qom-type": "memory-backend-ram", "id": "more", "size": DIMM})
+        monitor.ask("device_add", driver="pc-dimm", id="dimm", memdev="more")
+
+    def grown():
+        report = guest.facts("hv-witness report")
+        return (
+            int(report["cpus_online"]) == int(before["cpus_online"]) + 1
+            and int(report["memory_kib"]) - int(before["memory_kib"]) == DIMM // 1024
+        )
+
+    until(grown, bare_guest.READY, "one more CPU and 256 MiB more memory in the guest", interval=0.5)
+
+
+def test_power_button_ends_the_guest_by_its_own_doing(micro, tmp_path):
+    """The ACPI power button makes the guest shut down: QEMU tells of a shutdown by the guest and ends."""
+    with bare_guest.running(micro, tmp_path) as guest:
+        guest.await_beat(SERIAL)
+        with guest.monitor() as monitor:
+            monitor.ask("system_powerdown")
+            assert monitor.await_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"}
+        until(lambda: not guest.console.is_alive(), bare_guest.READY, "the end of QEMU")

@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 from avocado.core.exceptions import TestError, TestFail
 
 import libvirt
-from provider.hvqual import marks, together
+from provider.hvqual import marks, together, warm_room
 from provider.hvqual.heartbeat import NETWORK, SERIAL
 from provider.hvqual.operations import power
 from provider.hvqual.wait import WaitTimeoutError, until
@@ -44,11 +44,23 @@ class Warm:
 
     def __init__(self, key: str) -> None:
         """Use the files of *key* (see `key_of`)."""
-        self.folder = marks.home() / "images" / "warm" / key
+        self.home = marks.home() / "images" / "warm"
+        self.folder = self.home / key
         self.stem = f"{marks.PREFIX}w{key[:8]}"
 
     def bring_up(self, stand: Stand) -> str:
-        """Have the guests of *stand* running from their save files, made now when there are none; return which it was."""
+        """
+        Have the guests of *stand* running from their save files, made now when there are none; return which it was.
+
+        New ones take the room of those that were not used for longest (`warm_room`).
+        """
+        with warm_room.held(self.folder):
+            told, made = self._bring_up(stand)
+        if made:
+            warm_room.bound(self.home)
+        return told
+
+    def _bring_up(self, stand: Stand) -> tuple[str, bool]:
         made = not all(self._file(guest).is_file() for guest in stand.guests)
         if made:
             self._make(stand)
@@ -62,7 +74,7 @@ class Warm:
         except (WaitTimeoutError, TestFail) as error:
             message = f"the restored guests are not all there: {error}"
             raise WarmError(message) from None
-        return "booted, saved and restored" if made else "restored"
+        return "booted, saved and restored" if made else "restored", made
 
     def forget(self) -> None:
         """Remove the save files: they are made anew by the next case that wants them."""
@@ -74,7 +86,6 @@ class Warm:
 
     def _make(self, stand: Stand) -> None:
         """Boot the guests and save them; a file gets its name when it is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         since = time.monotonic()
         stand.each(power.start)
         try:

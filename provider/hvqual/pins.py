@@ -7,10 +7,12 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Callable
+from typing import Any, Callable
 
 from avocado.core.exceptions import TestError
 
+from provider.hvqual import capability
+from provider.hvqual.case import Case
 from provider.hvqual.host_config import Shape
 from provider.hvqual.params import Guests
 from provider.hvqual.shares import cpus
@@ -24,6 +26,12 @@ Pins = tuple[Place, ...]
 def node_cpus(wanted: Guests) -> tuple[int, ...]:
     """Return the host CPUs for guests: those that this process may use, less the reserve, which are the first ones."""
     return tuple(sorted(os.sched_getaffinity(0))[wanted.reserve_cpus :])
+
+
+def require_choice(case: Case[Any]) -> None:
+    """Cancel the case on a node with one CPU for guests: there all pins are the same, and one that does nothing is not noticed."""
+    node = node_cpus(case.wanted)
+    capability.require("several host CPUs for guests", f"they are {text(node)}", case.record, ok=len(node) > 1)
 
 
 def _one_to_one(vcpus: Sequence[int], node: Sequence[int]) -> list[Pins]:

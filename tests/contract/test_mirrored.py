@@ -16,7 +16,7 @@ from avocado_hvqual.campaign import journal, processes
 from avocado_hvqual.loader import load_campaign
 from tests import scratch_vt
 from tests.contract import test_campaign as campaign
-from tests.contract import test_resume
+from tests.contract.resume.breaking import ALONE
 
 pytestmark = [
     pytest.mark.contract,
@@ -103,7 +103,7 @@ def test_a_killed_campaign_is_whole_at_the_other_end_and_its_host_alive(
     assert load_campaign(there).health == ()
     labels = ("hang", "cloud")
     resume = home.python(
-        test_resume.ALONE + campaign.DRIVER,
+        ALONE + campaign.DRIVER,
         json.dumps([True, "record", labels]),
         "resume",
         str(output),

@@ -21,6 +21,7 @@ class Mutant(NamedTuple):
 JUDGE, FINDINGS, LEDGER = "test_judge.py", "test_judge_findings.py", "test_ledger.py"
 LAWS, LEDGER_LAWS = "properties/test_engine.py", "properties/test_ledger_laws.py"
 CRITERIA, SEVERITY, LOGS = "criteria/test_criteria.py", "test_severity.py", "test_ledger_logs.py"
+LOCKED = "test_locked_limits.py"
 
 MUTANTS = {
     # What is attempted.
@@ -96,6 +97,16 @@ MUTANTS = {
     "not-attempted-is-severe": Mutant(
         "judging/gates.py", "finding.severity is not Severity.MINOR and finding.kind not in NOT_ATTEMPTED",
         "finding.severity is not Severity.MINOR", "test_gates.py"),
+    # The limits with which cases ship.
+    "a-limit-that-is-gone-is-as-strong": Mutant(
+        "locked_limits.py", "        return asked is not None\n", "        return True\n", LOCKED),
+    "any-limit-is-as-strong": Mutant(
+        "locked_limits.py", "return Limit.parse(asked).implies(Limit.parse(shipped))", "return bool(Limit.parse(asked))", LOCKED),
+    "a-row-locks-no-profile": Mutant(
+        "locked_limits.py", "(row, at_profile(dict(row.limits), profile))", '(row, at_profile(dict(row.limits), "lab"))', LOCKED),
+    "the-operator-s-copy-of-the-table-will-do": Mutant(
+        "judging/campaign.py", "locked = Locked((*record.required, *policy.required),", "locked = Locked(record.required,", LOCKED),
+    "a-lock-needs-no-limits": Mutant("required.py", 'fields["limits"].values()', 'fields.get("limits", {}).values()', LOCKED),
     # Criteria.
     "nothing-seen-is-met": Mutant("criteria/__init__.py", "    if doubt:\n", "    if doubt and samples:\n", CRITERIA),
     "another-unit-will-do": Mutant(

@@ -56,7 +56,8 @@ def autostart(node: Node, name: str) -> Remedy:
 def autostart_again(node: Node, name: str) -> Remedy:
     """Return how the link comes back: libvirt, which thinks that it is there, is told no first."""
     again = (command(node, "net-autostart", "--disable", name), command(node, "net-autostart", name))
-    return Remedy(f"Let the network '{name}' start with the host, anew.", again)
+    stays = f"the link that lets the network '{name}' start with the host stays"
+    return Remedy(f"Let the network '{name}' start with the host, anew.", again, irreversible=stays)
 
 
 def below(node: Node, seen: Network, facts: list[Fact]) -> tuple[list[Defect], list[str]]:
@@ -116,4 +117,6 @@ def restart(node: Node, name: str, bridge: Optional[on_the_host.Bridge]) -> Opti
     if bridge is not None and any(port.startswith(("vnet", "tap", "macvtap")) for port in bridge.ports):
         return None
     commands = (command(node, "net-destroy", name), command(node, "net-start", name))
-    return Remedy(f"Stop and start the network '{name}' (no guest is plugged into it).", commands)
+    stays = f"what libvirt made again for the network '{name}' stays"
+    summary = f"Stop and start the network '{name}' (no guest is plugged into it)."
+    return Remedy(summary, commands, irreversible=stays)

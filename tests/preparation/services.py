@@ -55,7 +55,7 @@ EXPECTED = {
             "port": 9177,
             "path": "/metrics",
             "answers": "^libvirt_up 1",
-            "domains": r'^libvirt_domain_info_vstate\{.*domain="([^"]+)"',
+            "domains": r'^libvirt_domain_info_virtual_cpus\{(?:.*,)?domain="([^"]+)"',
         },
     ],
 }
@@ -292,7 +292,7 @@ SEEDS = {
     ),
     "exporter misses a domain": (
         {},
-        edited(LIBVIRT_ANSWER, 'libvirt_domain_info_vstate{domain=\\"web-1\\"} 1\\n', ""),
+        edited(LIBVIRT_ANSWER, 'libvirt_domain_info_virtual_cpus{domain=\\"web-1\\"} 1\\n', ""),
         {},
         "daemon libvirt exporter: domains",
     ),

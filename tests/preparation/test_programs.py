@@ -149,13 +149,13 @@ import subprocess, sys
 sys.path.insert(0, sys.argv[1])
 from avocado_hvqual.preparation.programs.outside import outside
 def ping(*words):
-    return subprocess.run(["ping", "-c1", "-W1", *words], capture_output=True).returncode
+    return subprocess.run(["ping", "-i0.2", *words], capture_output=True).returncode
 def links():
     return subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout.count("hvqprep0")
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 subprocess.run(["ip", "addr", "add", "198.51.100.1/32", "dev", "lo"], check=True)
 with outside() as there:
-    seen = [ping(there), ping("-I", "198.51.100.1", there), links()]
+    seen = [ping("-c5", "-W5", there), ping("-c2", "-W1", "-I", "198.51.100.1", there), links()]
 print(seen, links())
 """
 

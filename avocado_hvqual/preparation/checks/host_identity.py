@@ -38,7 +38,7 @@ def look(node: Node) -> Looked:
             "The description of this node names no profile and no peer (identity), so it was held against nobody."
         )
     for it in held.against(node, here, others, identity["peer"]) if others or identity["peer"] else ():
-        found, more = _held(it, facts)
+        found, more = _held(node, it, facts)
         defects += found
         unseen += more
     return looked(facts, defects, unseen)
@@ -62,9 +62,13 @@ def _new_id() -> Remedy:
     )
 
 
-def _held(it: Held, facts: list[Fact]) -> tuple[list[Defect], list[str]]:
-    """Return one comparison as defects, each named by the fact and the other node."""
-    found = it.comparison
+def _held(node: Node, it: Held, facts: list[Fact]) -> tuple[list[Defect], list[str]]:
+    """
+    Return one comparison as defects, each named by the fact and the other node.
+
+    Networks that the description names have checks of their own, which say more.
+    """
+    found, described = it.comparison, {f"network.{entry['name']}" for entry in node.expected["networks"]}
     facts.append(Fact(f"facts compared with {found.there}", found.held, "node compare"))
     facts += [Fact(question, answer, "virConnectCompareHypervisorCPU") for question, answer in it.cpus.items()]
     defects = [
@@ -75,6 +79,7 @@ def _held(it: Held, facts: list[Fact]) -> tuple[list[Defect], list[str]]:
             _new_id() if one.name == "host.machine_id" else None,
         )
         for one in found.undeclared
+        if one.name not in described
     ]
     return defects, list(found.unseen)
 

@@ -31,7 +31,6 @@ SYSCTLS = (
     "net.core.wmem_max",
     "net.core.somaxconn",
     "net.ipv4.conf.all.rp_filter",
-    "net.ipv4.ip_forward",
     "net.ipv6.conf.all.forwarding",
     "vm.dirty_background_ratio",
     "vm.dirty_ratio",

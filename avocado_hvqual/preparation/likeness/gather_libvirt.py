@@ -12,6 +12,8 @@ from avocado_hvqual.preparation.model import Node
 
 _TIMEOUT_S = 15.0
 KINDS = ("kvm", "qemu")
+#: What libvirt alone tells.
+_ALL = ("libvirt", "qemu.version", "qemu.machine_types", "qemu.domain_types", "pool", "network")
 
 
 def _virsh(node: Node, uri: str, *words: str) -> Optional[str]:
@@ -23,7 +25,7 @@ def gather(node: Node, uri: str, facts: dict[str, Fact], unseen: dict[str, str])
     """Put what the libvirt at *uri* tells into *facts*, what it does not into *unseen*; return its CPUs by kind of domain."""
     capabilities = _tree(_virsh(node, uri, "capabilities"))
     if capabilities is None:
-        unseen["libvirt"] = f"libvirt does not answer at {uri}"
+        unseen.update(dict.fromkeys(_ALL, f"libvirt does not answer at {uri}"))
         return {}
     _host(capabilities, facts)
     _versions(_virsh(node, uri, "version", "--daemon"), facts, unseen)
@@ -89,8 +91,7 @@ def _pools(node: Node, uri: str, facts: dict[str, Fact], unseen: dict[str, str])
         if tree is None:
             unseen[f"pool.{name}"] = "virsh pool-dumpxml does not answer"
             continue
-        facts[f"pool.{name}.type"] = tree.get("type", "")
-        facts[f"pool.{name}.path"] = tree.findtext("target/path", "")
+        facts[f"pool.{name}"] = f"{tree.get('type', '')} at {tree.findtext('target/path', '')}"
         facts[f"pool.{name}.capacity_mib"] = int(tree.findtext("capacity", "0")) >> 20
 
 
@@ -104,9 +105,10 @@ def _networks(node: Node, uri: str, facts: dict[str, Fact], unseen: dict[str, st
             unseen[f"network.{name}"] = "virsh net-dumpxml does not answer"
             continue
         forward, bridge = tree.find("forward"), tree.find("bridge")
-        facts[f"network.{name}.forward"] = "isolated" if forward is None else forward.get("mode", "nat")
-        facts[f"network.{name}.bridge"] = "" if bridge is None else bridge.get("name", "")
-        facts[f"network.{name}.vlan"] = ",".join(tag.get("id", "") for tag in tree.findall("vlan/tag"))
+        told = ["isolated" if forward is None else forward.get("mode", "nat")]
+        told += ["on", bridge.get("name", "")] if bridge is not None else []
+        tags = [tag.get("id", "") for tag in tree.findall("vlan/tag")]
+        facts[f"network.{name}"] = " ".join([*told, "VLAN", *tags] if tags else told)
 
 
 def cpus(node: Node, uri: str) -> dict[str, str]:

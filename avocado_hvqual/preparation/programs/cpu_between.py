@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
         import libvirt
 
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
-        connection = libvirt.openReadOnly(uri)
+        # libvirt lets nobody ask this over a connection that may only read.
+        connection = libvirt.open(uri)
     except Exception as error:  # noqa: BLE001 - libvirtError has no name when libvirt-python is missing
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 1

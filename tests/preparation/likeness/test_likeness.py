@@ -41,9 +41,9 @@ DIFFERENCES = {
     "machine type missing": ("qemu.machine_types", ("q35",)),
     "migration feature missing": ("libvirt.migration_features", ()),
     "older libvirt": ("libvirt.daemon", "8.0.0"),
-    "pool elsewhere": ("pool.images.path", "/srv/images"),
+    "pool elsewhere": ("pool.images", "dir at /srv/images"),
     "smaller pool": ("pool.images.capacity_mib", 1024),
-    "network of another kind": ("network.default.forward", "route"),
+    "network of another kind": ("network.default", "route on virbr0"),
     "duplicate machine-id": ("host.machine_id", THERE.facts["host.machine_id"]),
     "duplicate name": ("host.name", THERE.facts["host.name"]),
     "duplicate UUID": ("libvirt.host_uuid", THERE.facts["libvirt.host_uuid"]),
@@ -59,7 +59,7 @@ def changed(node, **facts):
 def test_nodes_that_are_alike_differ_in_nothing():
     found = compare(HERE, THERE)
     assert (found.differences, found.unseen) == ((), ())
-    assert found.held == len(set(HERE.facts) | set(THERE.facts)) > 80
+    assert found.held == len(set(HERE.facts) | set(THERE.facts)) > 70
 
 
 @pytest.mark.parametrize("seed", DIFFERENCES)
@@ -73,7 +73,7 @@ def test_a_difference_is_named_and_nothing_else(seed):
 
 
 def test_what_one_node_lacks_is_a_difference_and_what_it_has_more_of_is_none():
-    for name in ("nic.eno1.driver", "pool.images.type", "hugepages.2048kB", "network.default.bridge"):
+    for name in ("nic.eno1.driver", "pool.images", "hugepages.2048kB", "network.default"):
         less = {key: value for key, value in HERE.facts.items() if key != name}
         assert [it.name for it in compare(dataclasses.replace(HERE, facts=less), THERE).undeclared] == [name]
     more = changed(HERE, **{"memory.kib": 512 << 20, "hugepages.2048kB": 4096, "nic.eno1.speed": 100000})

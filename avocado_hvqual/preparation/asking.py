@@ -16,6 +16,7 @@ EXIT = """\
 exit status:
   0   everything asked is as expected
   2   wrong usage, or a file that cannot be read as what it should be
+  8   interrupted; `node restore` takes back what `node prepare` had done
   70  a defect was found (with `prepare`: one is left)
   71  no defect, but something could not be seen, which is no approval
 """

@@ -14,7 +14,6 @@ from avocado_hvqual.plugins.cli import dispatch
 from avocado_hvqual.preparation import expectations, registry, report, running
 from avocado_hvqual.preparation.model import Check, Defect, Fact, looked
 from tests.preparation.seeds import NODE, SEEDS
-from tests.preparation.test_seeded import OURS
 
 # A machine is what it is: these checks answer met or unmet, and never need libvirt or a guest.
 ONLY = ["--only", "hotplug,host.profile"]
@@ -90,6 +89,17 @@ def test_a_dry_run_does_nothing(tmp_path, capsys):
     assert (said["dry_run"], said["outcomes"]) == (True, [])
 
 
+def test_where_nobody_can_be_asked_nothing_is_done(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nhost: {sysctl: {net.ipv4.ip_default_ttl: 65}, may_be_vulnerable_to: [], microcode_minimum: ''}\n"
+    )
+    before = Path("/proc/sys/net/ipv4/ip_default_ttl").read_text()
+    assert dispatch(["node", "prepare", "--only", "host.profile", "--expect", str(tmp_path / "mine.yaml")]) == 2
+    assert Path("/proc/sys/net/ipv4/ip_default_ttl").read_text() == before
+    assert not (tmp_path / "home").exists()
+    assert capsys.readouterr().err.endswith((".\n", "sudo.\n"))
+
+
 def test_every_seeded_node_fits_the_schema():
     for files, commands, expected, subject in SEEDS.values():
         node = NODE.changed(files, commands, expected)
@@ -123,7 +133,7 @@ def test_codes_are_none_of_avocados():
 
 def test_the_page_tells_of_every_check_and_code():
     page = (Path(__file__).resolve().parents[2] / "docs" / "prepare_a_node.rst").read_text(encoding="utf-8")
-    assert [name for name in OURS if f"\n{name} " not in page] == []
+    assert [check.name for check in registry.CHECKS if f"\n{check.name} " not in page] == []
     assert all(f" {code}" in page for code in (70, 71, 72))
 
 

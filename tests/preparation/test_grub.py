@@ -2,6 +2,8 @@
 """Which kernel GRUB starts by default, from a grub.cfg as Debian's update-grub writes it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avocado_hvqual.preparation import grub
 from tests.preparation.captured import load
@@ -56,3 +58,24 @@ def test_saved():
 def test_no_menu_has_no_default(text):
     entry = grub.default(text, "")
     assert entry is None or entry.kernel == ""
+
+
+PIECES = st.sampled_from(
+    [
+        "menuentry 'a' $menuentry_id_option 'i' {",
+        "submenu 'b' {",
+        "}",
+        "if [ x ]; then",
+        "function f {",
+        'set default="1>0"',
+        " linux /boot/vmlinuz-7 ro",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=25))
+def test_whatever_a_menu_holds_the_default_is_an_entry_of_it_or_none(pieces):
+    text = "\n".join(pieces)
+    entry = grub.default(text, "saved_entry=i\n")
+    assert entry is None or entry in grub.entries(text)
+    assert entry is None or entry.kernel in {"", "/boot/vmlinuz-7"}

@@ -12,9 +12,10 @@ from avocado_hvqual.errors import DefinitionError
 from avocado_hvqual.preparation.likeness import gather, held, profile
 from avocado_hvqual.preparation.likeness.held import Held
 from avocado_hvqual.preparation.likeness.profile import Profile
-from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, NewFile, Node, Remedy, looked
+from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, NewFile, Node, Remedy, looked, not_applicable
 
 CAPABILITY = "existing_nodes"
+ALONE = "The description of this node names no profile and no peer (identity), so it was held against nobody."
 _MACHINE_ID = "/etc/machine-id"
 
 
@@ -33,10 +34,10 @@ def look(node: Node) -> Looked:
             others.append(profile.load(Path(path)))
         except DefinitionError as error:
             unseen.append(f"The profile of an existing node cannot be read: {error}")
-    if not others and not identity["peer"] and not unseen and CAPABILITY not in node.expected["not_required"]:
-        unseen.append(
-            "The description of this node names no profile and no peer (identity), so it was held against nobody."
-        )
+    if not others and not identity["peer"] and not unseen:
+        if not defects and CAPABILITY in node.expected["not_required"]:
+            return not_applicable(f"{ALONE} '{CAPABILITY}' is not required.", facts)
+        unseen.append(ALONE)
     for it in held.against(node, here, others, identity["peer"]) if others or identity["peer"] else ():
         found, more = _held(node, it, facts)
         defects += found

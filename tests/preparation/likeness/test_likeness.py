@@ -178,7 +178,7 @@ def test_a_node_that_is_held_against_nobody_is_unknown():
     assert looked.answer is Answer.UNKNOWN
     assert "held against nobody" in looked.reason
     first = NODE.changed(expected={"not_required": ["existing_nodes"]})
-    assert host_identity.look(first).answer is Answer.MET
+    assert host_identity.look(first).answer is Answer.NOT_APPLICABLE
 
 
 def test_a_node_like_the_existing_one_is_met_and_another_is_not(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from avocado_hvqual.preparation.programs import answer, guest_xml, lun
+from avocado_hvqual.preparation.programs import answer, guest_xml, lun, traffic
 
 PROGRAMS = Path(lun.__file__).parent
 MIB = 1 << 20
@@ -170,6 +170,12 @@ def test_the_outside_answers_who_is_translated_and_nobody_else():
     if done.returncode != 0 and "Operation not permitted" in done.stderr:
         pytest.skip("no network namespaces here")
     assert done.stdout.strip() == "[0, 1, 1] 0", done.stderr
+
+
+def test_a_name_resolves_to_what_the_server_said_and_not_to_the_server():
+    said = "Server:\t\t192.168.122.1\nAddress:\t192.168.122.1:53\n\nName:\tguest\nAddress: 192.168.122.138\n\n"
+    assert traffic.answers(said, "192.168.122.1") == ["192.168.122.138"]
+    assert traffic.answers("** server can't find guest: NXDOMAIN\n", "192.168.122.1") == []
 
 
 def test_guests_of_a_check_carry_our_mark_and_die_with_it(tmp_path):

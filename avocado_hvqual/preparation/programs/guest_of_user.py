@@ -18,7 +18,7 @@ from pathlib import Path
 if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parents[3])
 
-from avocado_hvqual.preparation.programs.guest_xml import PREFIX, empty_guest
+from avocado_hvqual.preparation.programs.guest_xml import PREFIX, empty_guest, forget_logs
 
 _TIMEOUT_S = 60.0
 
@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
         run = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
+    forget_logs()
     lines = [line.strip() for line in run.stdout.splitlines() if line.strip()]
     answer = {
         "status": run.returncode,

@@ -11,10 +11,17 @@ from xml.sax.saxutils import escape, quoteattr
 
 _URI = "https://avocado-hvqual.example/1"
 PREFIX = "hvq-prep-"
+_LOGS = Path("/var/log/libvirt/qemu")
 _EMPTY_KIB = 64 * 1024
 #: The model with which a guest's kernel boots fastest under TCG, and its clock where CPUs are shared.
 _TCG_CPU = "<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>Nehalem</model></cpu>"
 _TCG_CLOCK = " tsc=unstable nohz=off highres=off"
+
+
+def forget_logs() -> None:
+    """Remove what libvirt wrote down of the guests of this process: they are gone, and were of no use to anybody else."""
+    for path in _LOGS.glob(f"{PREFIX}*-{os.getpid()}.log"):
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ if __package__ in {None, ""}:
 
 from avocado_hvqual import wait
 from avocado_hvqual.preparation.programs.guest_agent import Guest, GuestError
-from avocado_hvqual.preparation.programs.guest_xml import PREFIX, Image, networked_guest
+from avocado_hvqual.preparation.programs.guest_xml import PREFIX, Image, forget_logs, networked_guest
 from avocado_hvqual.preparation.programs.outside import outside
 
 _BOOT_S = 90.0
@@ -54,6 +54,7 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
         raise GuestError(message) from error
     finally:
         connection.close()
+        forget_logs()
 
 
 def _talk(plan: dict[str, Any], connection: Any, image: Image, world: str) -> dict[str, Any]:
@@ -83,10 +84,15 @@ def _settled(connection: Any, guest: Guest, entry: dict[str, Any]) -> dict[str, 
         network = connection.networkLookupByName(entry["source"])
         lease = next((str(row["ipaddr"]) for row in network.DHCPLeases(guest.mac) or ()), "")
     _status, gateway = guest.run("ip route show default | cut -d' ' -f3")
-    server = entry["gateway"] or gateway.strip()
+    server = entry["gateway"] or (gateway.split() or [""])[0]
     said = guest.run(f"nslookup {guest.name} {server}")[1] if server else ""
-    answers = [line.split()[-1] for line in said.splitlines() if line.startswith("Address") and server not in line]
-    return {"address": address, "mac": guest.mac, "lease": lease, "name_resolved": " ".join(answers)}
+    return {"address": address, "mac": guest.mac, "lease": lease, "name_resolved": " ".join(answers(said, server))}
+
+
+def answers(said: str, server: str) -> list[str]:
+    """Return the addresses that nslookup was told, without the server's own, which it writes with its port."""
+    told = [line.split()[-1] for line in said.splitlines() if line.startswith("Address")]
+    return [address for address in told if address.partition(":")[0] != server]
 
 
 def _probe(guest: Guest, probe: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:

@@ -105,6 +105,17 @@ def _make_initrds(tree: Path, release: str, programs: Programs) -> None:
     if not made.exists():
         msg = f"kdump-tools made no {made.relative_to(tree)} for the kernel {release}, which is needed to dump a crash."
         raise ImageError(msg)
+    _keep_crash_initrd(tree, release)
+
+
+def _keep_crash_initrd(tree: Path, release: str) -> None:
+    """
+    Make kdump-tools find at boot what it made: its links, and the settings of the kernel (sysctl) that it made the initrd with.
+
+    Where it finds others than it made it with, or none, it makes the initrd again: 75 s of a first boot under emulation.
+    """
+    kept, settings = tree / f"var/lib/kdump/latest_sysctls-{release}", tree / "etc/kdump/sysctl.conf"
+    kept.write_bytes(settings.read_bytes() if settings.exists() else b"")
     for link, target in (
         ("initrd.img", f"/var/lib/kdump/initrd.img-{release}"),
         ("vmlinuz", f"/boot/vmlinuz-{release}"),

@@ -239,3 +239,15 @@ def test_only_names_of_ours_are_cloned_and_nothing_is_overwritten(tmp_path):
         args = parser.parse_args(["clone", *words[:-1], str(tmp_path / words[-1])])
         with pytest.raises(ImageError, match=sentence):
             cli.run(args)
+
+
+def test_the_initrd_of_crash_dumps_is_not_made_again_at_the_first_boot(tmp_path):
+    (tmp_path / "var/lib/kdump").mkdir(parents=True)
+    (tmp_path / "etc/kdump").mkdir(parents=True)
+    (tmp_path / "etc/kdump/sysctl.conf").write_text("kernel.panic = 10\n")
+    configure._keep_crash_initrd(tmp_path, "6.1")
+    held = tmp_path / "var/lib/kdump"
+    # As kdump-config compares: byte by byte.
+    assert (held / "latest_sysctls-6.1").read_bytes() == (tmp_path / "etc/kdump/sysctl.conf").read_bytes()
+    assert (held / "initrd.img").readlink() == Path("/var/lib/kdump/initrd.img-6.1")
+    assert (held / "vmlinuz").readlink() == Path("/boot/vmlinuz-6.1")

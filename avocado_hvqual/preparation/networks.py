@@ -11,6 +11,7 @@ from avocado_hvqual.preparation.model import Defect, Fact, NewFile, Node, Remedy
 from avocado_hvqual.preparation.virsh import Network, command
 
 SWITCH = "net.ipv4.ip_forward"
+_SWITCH_FILE = "/proc/sys/net/ipv4/ip_forward"
 
 
 def define(node: Node, name: str, path: str, files: tuple[NewFile, ...] = ()) -> Remedy:
@@ -20,10 +21,16 @@ def define(node: Node, name: str, path: str, files: tuple[NewFile, ...] = ()) ->
         command(node, "net-autostart", name),
         command(node, "net-start", name),
     )
-    undo = (command(node, "net-destroy", name), command(node, "net-undefine", name))
+    undo = (command(node, "net-destroy", name), command(node, "net-undefine", name), *_switch_back(node))
     return Remedy(
         f"Define the network '{name}', let it start with the host, and start it.", commands, undo, files=files
     )
+
+
+def _switch_back(node: Node) -> tuple[tuple[str, ...], ...]:
+    """Return what libvirt does not take back when a network goes: that the kernel forwards packets, which it did not before."""
+    off = (node.read(_SWITCH_FILE) or "").strip() == "0"
+    return (("sysctl", "-w", f"{SWITCH}=0"),) if off else ()
 
 
 def definition(node: Node, seen: Network, forward: str, *, dhcp: bool) -> Iterator[Defect]:
@@ -37,9 +44,8 @@ def definition(node: Node, seen: Network, forward: str, *, dhcp: bool) -> Iterat
         # libvirt keeps the word in memory: without the link the network stays down after the next start of the host.
         yield Defect(f"network {name}: autostart link", "not on disk", "on disk", autostart_again(node, name))
     if not seen.active:
-        remedy = Remedy(
-            f"Start the network '{name}'.", (command(node, "net-start", name),), (command(node, "net-destroy", name),)
-        )
+        undo = (command(node, "net-destroy", name), *_switch_back(node))
+        remedy = Remedy(f"Start the network '{name}'.", (command(node, "net-start", name),), undo)
         yield Defect(f"network {name}: active", "no", "yes", remedy)
     if seen.forward != forward:
         yield Defect(f"network {name}: forward mode", seen.forward, forward)
@@ -101,14 +107,14 @@ def _filter(
             defects.append(Defect(f"NAT rules of {seen.name}", "not in effect: " + ", ".join(missing), expected, anew))
     if seen.forward not in {"nat", "route"}:
         return defects, unseen
-    switch = (node.read("/proc/sys/net/ipv4/ip_forward") or "").strip()
-    facts.append(Fact("ip_forward", switch, "/proc/sys/net/ipv4/ip_forward"))
+    switch = (node.read(_SWITCH_FILE) or "").strip()
+    facts.append(Fact("ip_forward", switch, _SWITCH_FILE))
     if switch == "0":
         on, off = (("sysctl", "-w", f"net.ipv4.ip_forward={value}") for value in "10")
         remedy = Remedy("Let the kernel forward packets.", (on,), (off,))
         defects.append(Defect(SWITCH, "0", "1", remedy))
     elif not switch:
-        unseen.append("/proc/sys/net/ipv4/ip_forward cannot be read.")
+        unseen.append(f"{_SWITCH_FILE} cannot be read.")
     return defects, unseen
 
 

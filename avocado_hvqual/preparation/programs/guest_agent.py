@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -94,6 +95,11 @@ class Guest:
     def _address(self) -> str:
         words = self.run("ip -o -4 addr show dev eth0")[1].split()
         return words[words.index("inet") + 1].partition("/")[0] if "inet" in words else ""
+
+    def end(self) -> None:
+        """End the guest now, and not a moment after the connection."""
+        with contextlib.suppress(self._libvirt.libvirtError):
+            self._domain.destroy()
 
     def release(self) -> None:
         """Give the lease back, so that none is left behind."""

@@ -59,10 +59,19 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
 
 def _talk(plan: dict[str, Any], connection: Any, image: Image, world: str) -> dict[str, Any]:
     guests: dict[str, Guest] = {}
-    for entry in plan["guests"]:
-        name = f"{PREFIX}{entry['name']}-{os.getpid()}"
-        xml = networked_guest(name, plan["accelerator"], image, [(entry["kind"], entry["source"])])
-        guests[entry["name"]] = Guest(connection, name, xml)
+    try:
+        for entry in plan["guests"]:
+            name = f"{PREFIX}{entry['name']}-{os.getpid()}"
+            xml = networked_guest(name, plan["accelerator"], image, [(entry["kind"], entry["source"])])
+            guests[entry["name"]] = Guest(connection, name, xml)
+        return _heard(plan, connection, guests, world)
+    finally:
+        for guest in guests.values():
+            guest.end()
+
+
+def _heard(plan: dict[str, Any], connection: Any, guests: dict[str, Guest], world: str) -> dict[str, Any]:
+    """Return what the guests saw, once all are up and have their addresses."""
     for guest in guests.values():
         guest.wait_up(_BOOT_S + _SECONDS_PER_GUEST * len(guests))
     seen = {entry["name"]: _settled(connection, guests[entry["name"]], entry) for entry in plan["guests"]}

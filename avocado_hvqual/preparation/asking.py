@@ -69,6 +69,8 @@ def demand_root(what: str) -> None:
 
 
 def say(line: str, *, quiet: bool = False) -> None:
-    """Write one line, harmless to a terminal; with *quiet* to stderr, because stdout is for JSON."""
+    """Write one line at once, harmless to a terminal; with *quiet* to stderr, because stdout is for JSON."""
     indent = line[: len(line) - len(line.lstrip(" "))]
-    (sys.stderr if quiet else sys.stdout).write(f"{indent}{safe(line.strip(' '))}\n")
+    out = sys.stderr if quiet else sys.stdout
+    out.write(f"{indent}{safe(line.strip(' '))}\n")
+    out.flush()

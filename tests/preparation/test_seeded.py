@@ -157,3 +157,17 @@ def test_no_accelerator_at_all_is_a_defect_whatever_is_not_required():
     said = '{"accelerator": "none", "kvm": {"ok": false, "reason": "a"}, "tcg": {"ok": false, "reason": "b"}}'
     node = NODE.changed(commands={PROBE: Ran(1, said)}, expected={"not_required": ["kvm"]})
     assert [defect.subject for defect in found(node)["hw_virt"].looked.defects] == ["a guest"]
+
+
+def test_any_accelerator_that_runs_a_guest_will_do_where_the_description_says_so():
+    files, commands, _, _ = SEEDS["kvm runs nothing"]
+    node = NODE.changed(files, commands, {"virtualization": {"accelerator": "any", "devices": ["tun"]}})
+    assert found(node)["hw_virt"].answer is Answer.MET
+
+
+def test_a_build_id_that_is_wanted_and_cannot_be_read_is_unknown():
+    said = Ran(0, '{"/sys/kernel/notes": {"error": "Permission denied"}}')
+    wanted = {"kernel": {**NODE.expected["kernel"], "build_id": "00ff"}}
+    result = found(NODE.changed(commands={"ask build_id /sys/kernel/notes": said}, expected=wanted))["kernel.level"]
+    assert result.answer is Answer.UNKNOWN
+    assert "Permission denied" in result.looked.reason

@@ -2,7 +2,7 @@
 """
 How a daemon of a node is found, by systemd or, where none runs, by the list of processes; where it listens and what it answers.
 
-Read-only but for `restart`, which only the deep check calls.
+Read-only but for `restart` and `kill`, which only the deep check calls.
 """
 
 from __future__ import annotations
@@ -141,3 +141,8 @@ def restart(node: Node, entry: Entry) -> Ran:
     if systemd(node):
         return node.run(["systemctl", "restart", unit(entry)], timeout=90.0)
     return node.run(["service", process(entry), "restart"], timeout=90.0)
+
+
+def kill(node: Node, entry: Entry) -> Ran:
+    """Kill a daemon's main process, as a crash would; systemd has to start it again."""
+    return node.run(["systemctl", "kill", "--kill-who=main", "--signal=SIGKILL", unit(entry)])

@@ -16,7 +16,7 @@ from avocado_hvqual.preparation.checks import (
 from avocado_hvqual.preparation.model import Answer, Ran
 from avocado_hvqual.preparation.traffic import image_folder
 from tests.preparation.captured import CapturedNode
-from tests.preparation.services import LISTEN, LOOP, LUN, NETWORKS, NODE, PS, V
+from tests.preparation.services import BOOTED, LISTEN, LOOP, LUN, NETWORKS, NODE, ONE_DAEMON, PS, V, systemd
 
 PROBE = {"ask accelerator": Ran(0, '{"accelerator": "tcg"}')}
 PATTERN = next(words for words in NODE.commands if words.startswith("ask lun pattern /dev/dm-0"))
@@ -230,7 +230,7 @@ def said(words, old, new):
 RENEWED = {**said(PS, OLD, NEW), **said(LISTEN, "pid=120", "pid=320")}
 
 
-def test_a_daemon_that_comes_back_is_met(monkeypatch):
+def test_a_daemon_that_comes_back_is_met():
     node = Restarting(RENEWED)
     looked = mgmt_daemon_restart.look(node)
     assert (looked.answer, node.restarts) == (Answer.MET, 1)
@@ -240,8 +240,8 @@ def test_a_daemon_that_comes_back_is_met(monkeypatch):
 @pytest.mark.parametrize(
     ("after", "subject"),
     [
-        ({}, "daemon node exporter: restart"),
-        ({**RENEWED, **said(LISTEN, "*:9100", "*:9999")}, "daemon node exporter: after its restart"),
+        ({}, "daemon node exporter: after a restart"),
+        ({**RENEWED, **said(LISTEN, "*:9100", "*:9999")}, "daemon node exporter: after a restart"),
         ({**RENEWED, f"{V} list --uuid": Ran(0, "")}, "daemon node exporter: guests"),
     ],
 )
@@ -249,6 +249,35 @@ def test_a_restart_that_goes_wrong_is_named(monkeypatch, after, subject):
     monkeypatch.setattr(mgmt_daemon_restart, "_TIMEOUT_S", 0.1)
     looked = mgmt_daemon_restart.look(Restarting(after))
     assert subjects(looked) == [subject]
+
+
+class Supervised(CapturedNode):
+    """A node with systemd: each of *pids* is libvirtd's process after one more restart or kill."""
+
+    def __init__(self, *pids):
+        node = NODE.changed(BOOTED, systemd("libvirtd.service"), ONE_DAEMON)
+        super().__init__(node.files, dict(node.commands), node.expected)
+        self.pids, self.did = list(pids), []
+
+    def run(self, argv, timeout=10.0):
+        if list(argv[:2]) not in (["systemctl", "restart"], ["systemctl", "kill"]):
+            return super().run(argv)
+        self.did.append(argv[1])
+        self.commands.update(systemd("libvirtd.service", **self.pids.pop(0)))
+        return Ran(0)
+
+
+def test_a_daemon_is_restarted_and_killed_and_comes_back_from_both():
+    node = Supervised({"MainPID": "12"}, {"MainPID": "13"})
+    assert mgmt_daemon_restart.look(node).answer is Answer.MET
+    assert node.did == ["restart", "kill"]
+
+
+@pytest.mark.parametrize("after", [{"MainPID": "0", "ActiveState": "failed"}, {"MainPID": "12"}])
+def test_a_daemon_that_stays_down_after_a_crash_is_named(monkeypatch, after):
+    monkeypatch.setattr(mgmt_daemon_restart, "_TIMEOUT_S", 0.1)
+    looked = mgmt_daemon_restart.look(Supervised({"MainPID": "12"}, after))
+    assert subjects(looked) == ["daemon libvirt: after a kill"]
 
 
 def test_a_daemon_that_is_not_well_is_not_restarted():

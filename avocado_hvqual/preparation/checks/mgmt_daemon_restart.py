@@ -36,26 +36,40 @@ def look(node: Node) -> Looked:
 
 
 def _restarted(node: Node, entry: Entry, facts: list[Fact]) -> Iterator[Defect]:
-    """Restart a daemon that is well, and yield what is wrong afterwards."""
+    """Restart a daemon that is well, kill it where systemd has to start it again, and yield what is wrong afterwards."""
     name = f"daemon {entry['name']}"
-    guests = virsh(node, "list", "--uuid").stdout.split()
+    guests = sorted(virsh(node, "list", "--uuid").stdout.split())
+    found = list(_renewed(node, entry, facts, "restart"))
+    if not found and daemons.systemd(node):
+        found = list(_renewed(node, entry, facts, "kill"))
+    yield from found
+    left = sorted(virsh(node, "list", "--uuid").stdout.split()) if not found else guests
+    if left != guests:
+        yield Defect(f"{name}: guests", f"{len(left)} run after its restart", f"the {len(guests)} that ran before")
+
+
+def _renewed(node: Node, entry: Entry, facts: list[Fact], verb: str) -> Iterator[Defect]:
+    """End a daemon by *verb*, and yield what is wrong unless it is well again as another process."""
+    name = f"daemon {entry['name']}"
     before = daemons.seen(node, entry)
-    run = daemons.restart(node, entry)
+    run = {"restart": daemons.restart, "kill": daemons.kill}[verb](node, entry)
     if not run.ok or before is None:
-        yield Defect(f"{name}: restart", run.why, "a restart that ends with status 0")
+        yield Defect(f"{name}: {verb}", run.why, "a command that ends with status 0")
         return
     try:
-        wait.until(lambda: not _trouble(node, entry), _TIMEOUT_S, f"the {name} to be well again", interval=0.2)
+        wait.until(lambda: _another(node, entry, before.pid), _TIMEOUT_S, f"the {name} to be well again", interval=0.2)
     except wait.WaitTimeoutError:
-        yield Defect(f"{name}: after its restart", "; ".join(_trouble(node, entry)), "well as before")
+        trouble = "; ".join(_trouble(node, entry)) or f"still process {before.pid}"
+        yield Defect(f"{name}: after a {verb}", trouble, "another process, well as before")
         return
     after = daemons.seen(node, entry)
-    facts.append(Fact(f"{name}: process", f"{before.pid} -> {after.pid if after else 0}", before.how))
-    if after is None or after.pid == before.pid:
-        yield Defect(f"{name}: restart", f"still process {before.pid}", "another process")
-    left = virsh(node, "list", "--uuid").stdout.split()
-    if sorted(left) != sorted(guests):
-        yield Defect(f"{name}: guests", f"{len(left)} run after its restart", f"the {len(guests)} that ran before")
+    facts.append(Fact(f"{name}: process after a {verb}", f"{before.pid} -> {after.pid if after else 0}", before.how))
+
+
+def _another(node: Node, entry: Entry, old: int) -> bool:
+    """Whether a daemon is well, as another process than the *old* one."""
+    now = daemons.seen(node, entry)
+    return now is not None and now.pid not in {0, old} and not _trouble(node, entry)
 
 
 def _trouble(node: Node, entry: Entry) -> list[str]:
@@ -69,5 +83,5 @@ CHECK = Check(
     use_case="hvqual.prep.mgmt_daemon",
     why="Packages are upgraded while guests run: a daemon that does not come back is missed only when it is needed.",
     look=look,
-    touches=("Each described daemon is restarted once; guests go on.",),
+    touches=("Each described daemon is restarted, and killed once where systemd starts it again; guests go on.",),
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Mutants of the judge, the criteria, the severities and the ledger: small wrong changes, each with the tests that must notice it.
+Mutants of the judge, the criteria, the severities, the ledger, the alarm and the filing of bugs: small wrong changes, each with the tests
+that must notice it.
 
 A mutant is one text of one file that stands there exactly once, and what stands there instead. `test_mutants.py` applies each to a copy
 and runs the named tests on it; one that survives is a hole in the tests.
@@ -21,7 +22,8 @@ class Mutant(NamedTuple):
 JUDGE, FINDINGS, LEDGER = "test_judge.py", "test_judge_findings.py", "test_ledger.py"
 LAWS, LEDGER_LAWS = "properties/test_engine.py", "properties/test_ledger_laws.py"
 CRITERIA, SEVERITY, LOGS = "criteria/test_criteria.py", "test_severity.py", "test_ledger_logs.py"
-LOCKED = "test_locked_limits.py"
+LOCKED, BREAKS, DRAFT = "test_locked_limits.py", "campaign/test_breaks.py", "trackers/test_draft.py"
+FILE, ANSWERS, NOTES = "trackers/test_file.py", "trackers/test_file_answers.py", "trackers/test_notes.py"
 
 MUTANTS = {
     # What is attempted.
@@ -151,5 +153,41 @@ MUTANTS = {
         "ledger.py", 'target = entry.fix_target if entry.state == OPEN else ""', "target = entry.fix_target", LEDGER),
     "stale-entries-are-silent": Mutant("ledger.py", "        if entry.id not in used\n", "        if entry.id in used\n", LEDGER),
     "the-notice-is-fixed": Mutant("ledger.py", "dt.timedelta(days=setting.notice_days)", "dt.timedelta(days=NOTICE_DAYS)", LEDGER),
+    # What is told at once.
+    "a-reboot-that-resume-finds-is-not-told": Mutant(
+        "campaign/breaks.py", "if one.line > since and _is_news(one, lines)", "if one.line > since and False", BREAKS),
+    "a-boot-after-the-end-is-told": Mutant(
+        "campaign/breaks.py", 'over = before.kind == "campaign-end" and', 'over = before.kind == "stop" and', BREAKS),
+    "what-was-told-is-told-again": Mutant("campaign/alarm.py", "self._criticals.knows(news.told)", "self._criticals.knows(())", BREAKS),
+    "what-the-test-saw-is-forgotten": Mutant("campaign/alarm.py", "if news.attempt is not None:", "if news.attempt is None:", BREAKS),
+    # Bugs are filed once.
+    "a-filing-in-doubt-is-sent-again": Mutant(
+        "trackers/filing.py", "return begun is not None and abs(self.now() - begun) < self.settle", "return False",
+        "trackers/test_file_killed.py"),
+    "a-clock-that-was-set-back-waits-for-ever": Mutant(
+        "trackers/filing.py", "abs(self.now() - begun) < self.settle", "self.now() - begun < self.settle", NOTES),
+    "the-note-comes-after-the-filing": Mutant(
+        "trackers/filing.py", "        note.begun = self.now()\n        self.notes.write(note)\n", "        note.begun = self.now()\n",
+        NOTES),
+    "a-refusal-leaves-a-doubt": Mutant(
+        "trackers/filing.py", "            note.begun = None\n            self.notes.write(note)\n", "            self.notes.write(note)\n",
+        ANSWERS),
+    "what-a-guest-says-is-a-sighting": Mutant(
+        "trackers/server.py", 'any(line in str(comment["text"]).splitlines()', 'any(line in str(comment["text"])', FILE),
+    "a-duplicate-is-not-followed": Mutant("trackers/server.py", 'if not bug.get("dupe_of"):', "if True:", ANSWERS),
+    "the-latest-report-is-meant": Mutant("trackers/server.py", "numbers[min(numbers)]", "numbers[max(numbers)]", ANSWERS),
+    "any-answer-to-a-search-is-believed": Mutant("trackers/server.py", "if not _carries(bug, fingerprint):", "if False:", ANSWERS),
+    "the-key-goes-over-an-open-line": Mutant(
+        "trackers/server.py", "parts.hostname not in _LOCAL and not settings.plain_http", "False", "trackers/test_file_usage.py"),
+    "a-key-is-known-by-one-form": Mutant("trackers/key.py", "            quote(value),\n", "", "trackers/test_key.py"),
+    "a-note-is-nobody-s-alone": Mutant(
+        "trackers/notes.py", "except BlockingIOError:\n        return False", "except BlockingIOError:\n        return True", NOTES),
+    "any-note-is-believed": Mutant(
+        "trackers/notes.py", "if (note.server, note.fingerprint) != (self.server, fingerprint):", "if False:", NOTES),
+    "what-was-not-attempted-is-a-bug": Mutant(
+        "trackers/draft.py", "return finding.is_open and finding.kind not in NOT_ATTEMPTED", "return finding.is_open", DRAFT),
+    "a-guest-s-text-may-act": Mutant("trackers/report.py", "words.safe(text)).strip()", "str(text)).strip()", DRAFT),
+    "what-lies-outside-is-read": Mutant(
+        "trackers/sums.py", "if not file.resolve().is_relative_to(folder.resolve()):", "if False:", "trackers/test_sums.py"),
 }  # fmt: skip
 """By name."""

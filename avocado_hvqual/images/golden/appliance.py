@@ -7,7 +7,8 @@ Left to itself it takes a `/dev/kvm` that boots nothing and hangs, and needs a k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from avocado_hvqual.images import kernel as kernels
@@ -38,6 +39,24 @@ def here() -> Mapping[str, str]:
     )
 
 
+@contextlib.contextmanager
+def module_folder(folder: Path = Path("/lib/modules")) -> Iterator[None]:
+    """
+    Let there be a folder for modules on this node as long as the block lasts; one that is there stays.
+
+    supermin copies its owner and mode, wherever the modules come from, and ends without a word where a kernel without modules has none.
+    """
+    made = not folder.exists()
+    if made:
+        folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # somebody installed a kernel meanwhile
+                folder.rmdir()
+
+
 def tar_out(image: Path, target: Path, programs: Programs) -> None:
     """Write all files of the system that is installed on *image* (any format, partitions, LVM) to the archive *target*."""
     line = [
@@ -52,10 +71,12 @@ def tar_out(image: Path, target: Path, programs: Programs) -> None:
         "numericowner:true",
         "xattrs:true",
     ]
-    programs.within(environment=here()).run(line, "take the files out of the image")
+    with module_folder():
+        programs.within(environment=here()).run(line, "take the files out of the image")
 
 
 def sysprep(image: Path, programs: Programs) -> None:
     """Take from the raw *image* all that makes it one certain machine, by virt-sysprep."""
     line = ["virt-sysprep", "--format", "raw", "-a", str(image)]
-    programs.within(environment=here()).run(line, "make a template of the image", timeout=_SYSPREP_SECONDS)
+    with module_folder():
+        programs.within(environment=here()).run(line, "make a template of the image", timeout=_SYSPREP_SECONDS)

@@ -36,7 +36,8 @@ class Programs:
         self._note(line, done)
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
-            ended = f"ended with status {done.returncode}: {' '.join(said)[-SHOWN:]}"
+            telling = [row for row in said if "error" in row.lower()] or said
+            ended = f"ended with status {done.returncode}: {' '.join(telling)[-SHOWN:]}"
             msg = f"'{_shown(line)}' (to {purpose}) {ended} (all of it: {self.log})"
             raise self.error(msg)
         return done.stdout

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from avocado_hvqual.errors import ImageError
-from avocado_hvqual.images import cli
-from avocado_hvqual.images.golden import archive, build, clones, configure, table, trees
+from avocado_hvqual.images import cli, kernel
+from avocado_hvqual.images.golden import appliance, archive, build, clones, configure, table, trees
 from avocado_hvqual.images.golden.command import Programs
 from avocado_hvqual.images.golden.workshop import Workshop, digest
 from avocado_hvqual.lab.tools import find
@@ -251,3 +251,29 @@ def test_the_initrd_of_crash_dumps_is_not_made_again_at_the_first_boot(tmp_path)
     assert (held / "latest_sysctls-6.1").read_bytes() == (tmp_path / "etc/kdump/sysctl.conf").read_bytes()
     assert (held / "initrd.img").readlink() == Path("/var/lib/kdump/initrd.img-6.1")
     assert (held / "vmlinuz").readlink() == Path("/boot/vmlinuz-6.1")
+
+
+def test_the_folder_for_modules_is_there_for_libguestfs_and_gone_afterwards(tmp_path):
+    folder = tmp_path / "lib/modules"
+    with appliance.module_folder(folder):
+        assert folder.is_dir()
+    assert not folder.exists()
+    (folder / "6.1").mkdir(parents=True)
+    with appliance.module_folder(folder):
+        pass
+    assert (folder / "6.1").is_dir()
+
+
+@pytest.mark.parametrize(("accelerator", "forced"), [("tcg", "force_tcg"), ("kvm", None)])
+def test_libguestfs_runs_with_our_kernel_and_by_emulation_where_kvm_runs_nothing(
+    monkeypatch, tmp_path, accelerator, forced
+):
+    found = kernel.Kernel("6.1", "6.1-1", Path("/k/vmlinuz"), Path("/k/modules"))
+    monkeypatch.setattr(kernel, "find", lambda _cache: found)
+    told = appliance.environment(tmp_path, accelerator)
+    assert told.get("LIBGUESTFS_BACKEND_SETTINGS") == forced
+    assert (told["SUPERMIN_KERNEL"], told["SUPERMIN_MODULES"], told["LIBGUESTFS_BACKEND"]) == (
+        "/k/vmlinuz",
+        "/k/modules",
+        "direct",
+    )

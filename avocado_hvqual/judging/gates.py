@@ -58,30 +58,18 @@ def gate_answers(standing: Standing) -> tuple[GateAnswer, ...]:
     """Return all eight answers; of a part run each is unknown, for nobody asked for the whole."""
     still_open = [finding for finding in standing.findings if finding.is_open]
     untargeted = [f for f in still_open if f.severity is Severity.MINOR and not f.fix_target]
+    in_cloud = [finding for finding in still_open if finding.phase == CLOUD]
+    unclassified = [finding for finding in standing.findings if finding.rule == UNCLASSIFIED]
+    without_bug = [finding for finding in still_open if not finding.bug and finding.kind not in NOT_ATTEMPTED]
     answers = (
         _all_attempted("hvqual.gate.attempted_hv", "preparation and hypervisor", standing.before_cloud),
         no_critical_major(standing),
         _nothing("hvqual.gate.minor_target", "minor finding", "open without a fix target", untargeted),
         _all_attempted("hvqual.gate.attempted_cloud", "cloud", standing.cloud),
-        _nothing(
-            "hvqual.gate.cloud_none_pending",
-            "finding",
-            "open in the cloud phase",
-            [finding for finding in still_open if finding.phase == CLOUD],
-        ),
+        _nothing("hvqual.gate.cloud_none_pending", "finding", "open in the cloud phase", in_cloud),
         phase_order(standing),
-        _nothing(
-            "hvqual.gate.severity",
-            "finding",
-            "unknown to every row of the severity table",
-            [finding for finding in standing.findings if finding.rule == UNCLASSIFIED],
-        ),
-        _nothing(
-            "hvqual.gate.bug_report",
-            "finding",
-            "open without a bug",
-            [finding for finding in still_open if not finding.bug and finding.kind not in NOT_ATTEMPTED],
-        ),
+        _nothing("hvqual.gate.severity", "finding", "unknown to every row of the severity table", unclassified),
+        _nothing("hvqual.gate.bug_report", "finding", "open without a bug", without_bug),
     )
     if not standing.selection:
         return answers

@@ -16,7 +16,6 @@ from avocado_hvqual.images.golden.command import Programs
 from avocado_hvqual.lab.paths import home
 from avocado_hvqual.node import run_program
 
-#: Left as they are: what a clone must lose is lost by default; a user's password is set by the build.
 _SYSPREP_SECONDS = 300.0
 
 
@@ -76,7 +75,11 @@ def tar_out(image: Path, target: Path, programs: Programs) -> None:
 
 
 def sysprep(image: Path, programs: Programs) -> None:
-    """Take from the raw *image* all that makes it one certain machine, by virt-sysprep."""
-    line = ["virt-sysprep", "--format", "raw", "-a", str(image)]
+    """
+    Take from the raw *image* all that makes it one certain machine, by virt-sysprep.
+
+    Without its last operation, "customize": that one gives the image a new machine id, which all its clones would then share.
+    """
+    line = ["virt-sysprep", "--format", "raw", "--operations", "defaults,-customize", "-a", str(image)]
     with module_folder():
         programs.within(environment=here()).run(line, "make a template of the image", timeout=_SYSPREP_SECONDS)

@@ -277,3 +277,11 @@ def test_libguestfs_runs_with_our_kernel_and_by_emulation_where_kvm_runs_nothing
         "/k/modules",
         "direct",
     )
+
+
+def test_sysprep_gives_the_template_no_machine_id_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(appliance, "here", dict)
+    lines = []
+    monkeypatch.setattr(Programs, "run", lambda _self, line, _purpose, **_more: lines.append(line))
+    appliance.sysprep(tmp_path / "golden.raw", Programs(tmp_path / "log"))
+    assert lines[0][lines[0].index("--operations") + 1] == "defaults,-customize"

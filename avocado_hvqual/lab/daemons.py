@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -19,11 +20,14 @@ from pathlib import Path
 
 from avocado_hvqual import wait
 from avocado_hvqual.errors import LabError
+from avocado_hvqual.lab import settings
 from avocado_hvqual.lab.tools import find
 
 #: In the order in which they are started.
 DAEMONS = {"virtlogd": ("-d",), "virtlockd": ("-d",), "libvirtd": ("-d", "--listen")}
 NETWORKS = ("default", "fabric")
+#: Who is not root and may use libvirt: the one whom the shipped description of a node names.
+USER = "hvqual"
 #: What libvirt's own unit file asks of a service manager: libvirtd is the last that the kernel kills when memory is short.
 OOM_SCORE_ADJ = -999
 _START_TIMEOUT = 20.0
@@ -126,6 +130,23 @@ def ensure() -> None:
         if not active(network):
             virsh("net-start", network)
         wait.until(lambda network=network: active(network), 10.0, f"network {network} to be active")  # type: ignore[misc]
+    add_user()
+
+
+def add_user() -> None:
+    """Make the user who is not root and works with libvirt, as `node prepare` does on a node; never in the machine's own /etc."""
+    own_etc = any(line.split()[1:3] == ["/etc", "overlay"] for line in Path("/proc/mounts").read_text().splitlines())
+    group = settings.socket_group()
+    if not own_etc or group == "root":
+        return
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam(USER)
+        return
+    command = [find("useradd") or "useradd", "--no-create-home", "--groups", group, USER]
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        message = f"The user '{USER}' could not be made in the host: {run.stderr.strip()}"
+        raise LabError(message)
 
 
 def active(network: str) -> bool:

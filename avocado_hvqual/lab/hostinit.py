@@ -130,6 +130,7 @@ def private_folders(config: dict[str, Any]) -> None:
         target = _RUN / "outside" / folder.strip("/")
         target.mkdir(parents=True)
         mount(folder, target, "", _MS_BIND | _MS_REC)
+    own_etc(config["etc"])
     for descriptor, target in others:
         bind(descriptor, target)
     for descriptor, target in kept:
@@ -155,6 +156,21 @@ def other_hugepages() -> None:
             place = _RUN / f"hugepages-{size}kB"
             place.mkdir()
             mount("hugetlbfs", place, "hugetlbfs", _MS_NOSUID | _MS_NODEV, f"pagesize={size}K")
+
+
+def own_etc(folders: list[str] | None) -> None:
+    """
+    Put what the host changes below /etc over the machine's, so that users, settings and the machine-id are the host's alone.
+
+    Where the kernel or the file system has no overlays the machine's /etc is seen, as the log then says.
+    """
+    if not folders:
+        return
+    upper, work = folders
+    try:
+        mount("overlay", Path("/etc"), "overlay", 0, f"lowerdir=/etc,upperdir={upper},workdir={work}")
+    except OSError as error:
+        sys.stderr.write(f"This host has no /etc of its own: {error.strerror}.\n")
 
 
 def bind(descriptor: int, target: Path) -> None:

@@ -32,6 +32,8 @@ _LIBVIRT_FOLDERS = {
     "var-log-libvirt": "/var/log/libvirt",
     "var-cache-libvirt": "/var/cache/libvirt",
 }
+#: What the host's /etc has of its own above the machine's, as an overlay has it; survives a power failure.
+_ETC = ("etc-upper", "etc-work")
 _HUGEPAGES = Path("/dev/hugepages")
 _MARKER = ".hvqual"
 #: Runs daemons.py, wherever the package lies.
@@ -85,6 +87,7 @@ def _config(name: str, paths: LabPaths, budget: Budget, binds: dict[str, str]) -
         "hierarchies": [{"mount": str(h.mount), "version": h.version, "options": list(h.options)} for h in where],
         "binds": pairs,
         "outside": list(OWN_FOLDERS) if name != FABRIC else [],
+        "etc": None if name == FABRIC else [str(folder / part) for part in _ETC],
         "keep": [str(path) for path in (paths.home, PACKAGE_ROOT, Path(sys.prefix)) if str(path).startswith(hidden)],
         "folders": ["/run/lock", "/run/libvirt", "/var/log/libvirt/qemu"] if name != FABRIC else ["/run/lock"],
         "hugepages": name != FABRIC and _hugepages_folder(),
@@ -96,6 +99,9 @@ def _config(name: str, paths: LabPaths, budget: Budget, binds: dict[str, str]) -
 def _host_files(name: str, paths: LabPaths) -> None:
     """Write the configuration that is the lab's; what a user added beside it stays."""
     folder = paths.host(name)
+    for part in _ETC:
+        (folder / part).mkdir(exist_ok=True)
+    (folder / _ETC[0] / "machine-id").write_text(f"{settings.machine_id(paths.lab_id, name)}\n", encoding="ascii")
     (folder / "tmp").chmod(0o1777)
     (folder / "var-tmp").chmod(0o1777)
     etc = folder / "etc-libvirt"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import uuid
 
 from avocado_hvqual.lab.paths import FABRIC_ADDRESSES, HOSTS
@@ -17,15 +19,33 @@ def host_uuid(lab_id: str, name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{lab_id}.lab.avocado-hvqual.example"))
 
 
+def machine_id(lab_id: str, name: str) -> str:
+    """Return the machine-id of host *name*: two hosts of one are taken for each other."""
+    return uuid.uuid5(uuid.NAMESPACE_DNS, f"machine-id.{name}.{lab_id}.lab.avocado-hvqual.example").hex
+
+
+def socket_group() -> str:
+    """Return who besides root may use libvirtd's socket: the distribution's group for that, where libvirt's package made one."""
+    for group in ("libvirt", "libvirtd"):
+        with contextlib.suppress(KeyError):
+            return grp.getgrnam(group).gr_name
+    return "root"
+
+
 def libvirtd_conf(lab_id: str, name: str) -> str:
-    """Libvirtd listens on its socket and, for migrations, on the fabric's address without authentication: only the lab is there."""
+    """
+    Libvirtd listens on its socket and, for migrations, on the fabric's address without authentication: only the lab is there.
+
+    There is no polkit in a host, so it is the socket's mode that keeps users out who are not in the group.
+    """
     return f"""listen_tls = 0
 listen_tcp = 1
 listen_addr = "{FABRIC_ADDRESSES[name]}"
 auth_tcp = "none"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
-unix_sock_group = "root"
+unix_sock_group = "{socket_group()}"
+unix_sock_rw_perms = "0770"
 host_uuid = "{host_uuid(lab_id, name)}"
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 """

@@ -14,11 +14,11 @@ from micro_guest import in_host
 
 from avocado_hvqual import lab, wait
 from avocado_hvqual.errors import LabError
-from avocado_hvqual.lab import cgroups, hosts
+from avocado_hvqual.lab import cgroups, daemons, hosts
 from avocado_hvqual.lab.paths import HOST_ID_VARIABLE, LabPaths
 
 pytestmark = pytest.mark.lab
-OWN = "/run /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /tmp /var/tmp".split()  # noqa: SIM905
+OWN = "/run /etc /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /tmp /var/tmp".split()  # noqa: SIM905
 FACTS = "from avocado_hvqual.campaign import facts; print(facts.node()['libvirtd_oom_score_adj'])"
 BURNER = """
 import os, time
@@ -46,6 +46,13 @@ def test_hosts_are_apart(lab_up, lab_home):
             for kind in ("net", "mnt", "uts", "ipc", "pid", "cgroup")
         ]
         seen[name].append(in_host(name, "virsh", "capabilities").split("<uuid>")[1].split("<")[0])
+        seen[name].append(in_host(name, "cat", "/etc/machine-id"))
+        outsider = lab.execute(
+            name, ["runuser", "-u", "nobody", "--", "virsh", "-c", "qemu:///system", "uri"], capture=True
+        )
+        assert "Permission denied" in outsider.stderr
+        user = ["runuser", "-u", daemons.USER, "--", "env", "HOME=/", "virsh", "-c", "qemu:///system", "uri"]
+        assert lab.execute(name, user, capture=True).returncode == 0
         in_host(
             name,
             "sh",
@@ -53,7 +60,7 @@ def test_hosts_are_apart(lab_up, lab_home):
             f"for folder in {' '.join(OWN)}; do echo {name} >$folder/hvq-own; done",
         )
     outside = [str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("net", "mnt", "uts", "ipc", "pid", "cgroup")]
-    assert all(len({a, b, c}) == 3 for a, b, c in zip(*seen.values(), [*outside, "uuid"]))
+    assert all(len({a, b, c}) == 3 for a, b, c in zip(*seen.values(), [*outside, "uuid", "machine-id"]))
     for folder in OWN:
         assert in_host("hv-a", "cat", f"{folder}/hvq-own").strip() == "hv-a"
         assert not Path(f"{folder}/hvq-own").exists()

@@ -143,6 +143,14 @@ def test_hosts_have_identities_of_their_own_that_stay():
     known = {settings.host_uuid("lab1", "hv-a"), settings.host_uuid("lab1", "hv-b"), settings.host_uuid("lab2", "hv-a")}
     assert len(known) == 3
     assert settings.host_uuid("lab1", "hv-a") in settings.libvirtd_conf("lab1", "hv-a")
+    machines = [
+        settings.machine_id("lab1", "hv-a"),
+        settings.machine_id("lab1", "hv-b"),
+        settings.machine_id("lab2", "hv-a"),
+    ]
+    assert len(set(machines)) == 3
+    assert all(len(it) == 32 and int(it, 16) for it in machines)
+    assert 'unix_sock_rw_perms = "0770"' in settings.libvirtd_conf("lab1", "hv-a")
     assert 'listen_addr = "10.77.0.2"' in settings.libvirtd_conf("lab1", "hv-b")
     assert 'migration_address = "10.77.0.2"' in settings.qemu_conf("hv-b")
 

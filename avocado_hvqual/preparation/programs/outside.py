@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,5 +57,7 @@ def outside() -> Iterator[str]:
     finally:
         child.kill()
         child.wait()
-        # The kernel takes the wire away a moment after its namespace.
-        wait.until(lambda: not Path(f"/sys/class/net/{_WIRE}").exists(), _TIMEOUT_S, f"the end of {_WIRE}")
+        # The kernel takes the wire away a moment after its namespace. /sys may be that of another namespace: it is not asked.
+        wait.until(
+            lambda: _WIRE not in {name for _number, name in socket.if_nameindex()}, _TIMEOUT_S, f"the end of {_WIRE}"
+        )

@@ -54,14 +54,12 @@ _MAKERS: dict[str, trees.Maker] = {
 #: Modules that decide what is in the image.
 _DECIDING = (
     "archive.py",
-    "build.py",
     "chroot.py",
     "configure.py",
     "disk.py",
     "trees.py",
     "netinstall.py",
     "mirror.py",
-    "table.yaml",
 )
 
 
@@ -99,7 +97,9 @@ def content_of(order: Order) -> str:
         total.update(f"{path.name} {digest(path)}\n".encode())
     given = [_given(path) for path in (order.source, order.kernel)]
     versions = sorted(archive.candidates(order.packages).items())
-    total.update(repr((order.recipe, order.system.name, order.mirror, order.size_mib, given, versions)).encode())
+    # Of the table what goes into the image: that a recipe was executed does not make it another one.
+    rows = (order.system, order.table.trimmed, order.table.initrd_modules, order.packages)
+    total.update(repr((order.recipe, order.mirror, order.size_mib, rows, given, versions)).encode())
     return total.hexdigest()
 
 

@@ -87,6 +87,18 @@ def test_another_input_is_another_content(order, tmp_path):
     assert build.content_of(order) == contents[0]
 
 
+def test_what_goes_into_an_image_makes_it_another_and_what_is_said_of_a_recipe_does_not(order):
+    whole, before = order.table, build.content_of(order)
+    said = replace(whole, recipes=tuple(replace(row, note="run again") for row in whole.recipes))
+    assert build.content_of(replace(order, table=said)) == before
+    for change in (
+        {"packages": whole.packages[1:]},
+        {"trimmed": whole.trimmed[1:]},
+        {"initrd_modules": whole.initrd_modules[1:]},
+    ):
+        assert build.content_of(replace(order, table=replace(whole, **change))) != before, change
+
+
 def test_another_version_in_the_archive_is_another_content(order, monkeypatch):
     before = build.content_of(order)
     monkeypatch.setattr(archive, "candidates", lambda names: dict.fromkeys(names, "2"))

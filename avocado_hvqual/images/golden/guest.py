@@ -121,39 +121,43 @@ def running(wanted: Wanted, log: Path) -> Iterator[Guest]:
     log.unlink(missing_ok=True)
     errors = folder / "qemu.log"
     lines: list[Line] = []
+    with errors.open("wb") as stream:
+        began = time.monotonic()
+        words = command(wanted, folder, log)
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
     try:
-        with errors.open("wb") as stream:
-            began = time.monotonic()
-            process = subprocess.Popen(
-                command(wanted, folder, log), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-            )
         try:
-            _sockets_there(folder, process, errors)
+            _sockets_there(folder, process)
             monitor, agent = Monitor(folder / "qmp"), Agent(folder / "agent")
-            console, witness = Line(folder / "console"), Line(folder / "witness")
-            lines += [monitor.line, agent.line, console, witness]
-            yield Guest(wanted, process, monitor, console, agent, witness, began)
-        finally:
-            process.kill()
-            process.wait()
+            lines += [monitor.line, agent.line, Line(folder / "console"), Line(folder / "witness")]
+        except (ImageError, OSError, WaitTimeoutError) as error:
+            raise _ended_at_once(process, errors, error) from error
+        yield Guest(wanted, process, monitor, lines[2], agent, lines[3], began)
     finally:
+        process.kill()
+        process.wait()
         for line in lines:
             line.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sockets_there(folder: Path, process: subprocess.Popen[bytes], errors: Path) -> None:
-    """Return once QEMU listens; `ImageError` with its own words when it ended instead."""
+def _sockets_there(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return once QEMU listens, or has ended."""
 
     def there() -> bool:
         return process.poll() is not None or all((folder / name).exists() for name in SOCKETS)
 
     until(there, 20, "QEMU to listen")
-    if process.poll() is not None:
-        msg = (
-            f"QEMU ended at once with status {process.returncode}: {errors.read_text(errors='replace').strip()[-300:]}"
-        )
-        raise ImageError(msg)
+
+
+def _ended_at_once(process: subprocess.Popen[bytes], errors: Path, error: Exception) -> ImageError:
+    """Return what to say when QEMU could not be spoken to: its own words when it ended, which may be after it began to listen."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(2)
+    if process.returncode is None:
+        return ImageError(f"QEMU runs and cannot be spoken to: {error}")
+    said = errors.read_text(errors="replace").strip()[-300:]
+    return ImageError(f"QEMU ended at once with status {process.returncode}: {said}")
 
 
 def command(wanted: Wanted, folder: Path, log: Path) -> list[str]:

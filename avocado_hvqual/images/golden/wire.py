@@ -50,20 +50,23 @@ class Line:
         """Return the first match of *pattern* in what came from position *start* on; `ImageError` when it does not come in time."""
         compiled = re.compile(pattern, re.MULTILINE)
         try:
-            return until(lambda: compiled.search(self.read(), start), timeout, what, 0.05) or _nothing(what)
+            found = until(lambda: compiled.search(self.read(), start) or self.closed, timeout, what, 0.05)
         except WaitTimeoutError as error:
-            tail = self.text[-300:].replace("\r", "").strip()
-            msg = f"{error} The last that came was: {tail or 'nothing'}"
+            msg = f"{error} {self._last()}"
             raise ImageError(msg) from error
+        if isinstance(found, re.Match):
+            return found
+        msg = f"Waited for {what}, and the line was closed. {self._last()}"
+        raise ImageError(msg)
+
+    def _last(self) -> str:
+        """Return a sentence with the last that came."""
+        tail = self.text[-300:].replace("\r", "").strip()
+        return f"The last that came was: {tail or 'nothing'}"
 
     def close(self) -> None:
         """Let go of the socket."""
         self.socket.close()
-
-
-def _nothing(what: str) -> re.Match[str]:
-    msg = f"{what} did not come."
-    raise ImageError(msg)
 
 
 class Monitor:

@@ -3,6 +3,7 @@
 
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_the_disk_boots_by_itself_unless_a_kernel_is_given(empty, tmp_path):
     assert not {"-kernel", "-append"} & set(own)
     assert f"if=none,id=d0,file={empty.disk},format=raw,cache=writeback" in own
     direct = guest.Direct(Path("/k"), Path("/i"), "console=ttyS0")
-    line = guest.command(guest.Wanted(**{**vars(empty), "direct": direct}), tmp_path, tmp_path / "log")
+    line = guest.command(replace(empty, direct=direct), tmp_path, tmp_path / "log")
     assert line[line.index("-append") + 1] == "console=ttyS0"
 
 
@@ -47,6 +48,21 @@ def test_a_qemu_that_ends_at_once_is_told_in_its_own_words(empty, tmp_path):
     with pytest.raises(ImageError, match=r"QEMU ended at once with status 1: .*No such file"):
         with guest.running(empty, tmp_path / "log"):
             pass
+
+
+def test_a_program_that_is_no_qemu_is_told_as_ended(empty, tmp_path):
+    with pytest.raises(ImageError, match="QEMU ended at once with status 1: "):
+        with guest.running(replace(empty, qemu="false"), tmp_path / "log"):
+            pass
+
+
+def test_a_line_that_closes_is_not_waited_for(line):
+    near, far = line
+    far.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(
+        ImageError, match=r"Waited for a sign, and the line was closed. The last that came was: nothing"
+    ):
+        near.line.wait("sign", 60, "a sign")
 
 
 @needs_qemu

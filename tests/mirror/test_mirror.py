@@ -149,24 +149,29 @@ def test_a_mount_that_cannot_be_written_is_told_beforehand():
         mirror.demand("/proc/nothing/here", "c-1")
 
 
+def told(writer):
+    """Return the states of the mirror that stand in the journal."""
+    return [line.data["state"] for line in read(writer.folder).lines if line.kind == "mirror"]
+
+
 def test_a_mirror_goes_on_after_its_sender_was_killed(tmp_path, writer):
     there = tmp_path / "there"
     it = mirror.Mirror(str(there), writer.folder, "c-1")
     it.start()
     it.attach(writer.journal.append)
-    eventually((there / "journal.jsonl").exists, "the mirrored journal")
+    # Its files are there a moment before the sender says that it streams.
+    eventually(lambda: len(told(writer)) == 1, "the word that it streams")
     first = it._process.pid
     os.kill(first, signal.SIGKILL)
     eventually(lambda: it._process.pid != first, "another sender")
     writer.begin()
     eventually((there / writer.logdir / "observations.jsonl").exists, "the record")
     writer.end()
-    eventually(lambda: len([line for line in read(writer.folder).lines if line.kind == "mirror"]) == 3, "its return")
+    eventually(lambda: len(told(writer)) == 3, "its return")
     it.detach()
     writer.finish()
     assert it.finish(), it.failures
-    said = [line.data["state"] for line in read(writer.folder).lines if line.kind == "mirror"]
-    assert said == ["streaming", "lost", "streaming"]
+    assert told(writer) == ["streaming", "lost", "streaming"]
     assert "was lost once" in load_campaign(writer.folder).notes[0]
     assert make.judged(load_campaign(writer.folder)).clean, "a mirror that was lost says nothing of the node"
     assert json.loads((writer.folder / "mirror.json").read_text(encoding="utf-8"))["state"] == "verified"

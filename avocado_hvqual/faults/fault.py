@@ -11,7 +11,8 @@ class Fault:
     """
     One fault: either a virsh that lies, or something that happens behind the test's back when a step begins.
 
-    *lie* is a virsh verb that reports success and does nothing; with *delay* it does its work, but so many seconds late, and
+    *lie* is a virsh verb that reports success and does nothing, only when the word *asked* is given, if there is one (so that who
+    only asks is told the truth); with *delay* it does its work, but so many seconds late, and
     with *replays* it says for ever what it said first, and with *rewrites* it does its work with files that sed changed so before.
     Another program's name is that program.
     *emulator* is what a program in the place of QEMU does to what libvirt asks of it (`emulators.EDITS`).
@@ -24,6 +25,7 @@ class Fault:
     caught: str
     severity: str
     lie: str = ""
+    asked: str = ""
     delay: int = 0
     replays: bool = False
     rewrites: str = ""

@@ -7,6 +7,7 @@ from avocado_hvqual.faults.fault import Fault
 from avocado_hvqual.faults.registry_cpu import CPU_HOTPLUG
 from avocado_hvqual.faults.registry_memory import MEMORY
 from avocado_hvqual.faults.registry_pages import PAGES
+from avocado_hvqual.faults.registry_pins import PINS
 from avocado_hvqual.faults.registry_prep import PREPARATION
 
 START = "hvqual.lifecycle.start"
@@ -254,6 +255,7 @@ FAULTS = (
     *CPU_HOTPLUG,
     *MEMORY,
     *PAGES,
+    *PINS,
     *PREPARATION,
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),

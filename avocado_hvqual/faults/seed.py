@@ -21,6 +21,7 @@ from avocado_hvqual.faults.acts_cpu import CPU_ACTS
 from avocado_hvqual.faults.acts_definition import DEFINITION_ACTS
 from avocado_hvqual.faults.acts_memory import MEMORY_ACTS
 from avocado_hvqual.faults.acts_pages import PAGE_ACTS, RESULTS
+from avocado_hvqual.faults.acts_pins import PIN_ACTS
 from avocado_hvqual.faults.acts_resources import RESOURCE_ACTS
 from avocado_hvqual.faults.fault import Fault
 
@@ -35,6 +36,9 @@ for word in "$@"; do
     *) verb=$word; break ;;
     esac
 done
+if [ "$HVQUAL_LIE_ASKED" ]; then
+    case " $* " in *" $HVQUAL_LIE_ASKED "*) ;; *) verb= ;; esac
+fi
 if [ "$verb" = "$HVQUAL_LIE" ]; then
     if [ "$HVQUAL_LIE_REPLAYS" ]; then
         # What was answered first is answered for ever.
@@ -49,7 +53,16 @@ fi
 exec "$HVQUAL_REAL_VIRSH" "$@"
 """
 
-ALL_ACTS = {**ACTS, **RESOURCE_ACTS, **BELOW_ACTS, **CPU_ACTS, **DEFINITION_ACTS, **MEMORY_ACTS, **PAGE_ACTS}
+ALL_ACTS = {
+    **ACTS,
+    **RESOURCE_ACTS,
+    **BELOW_ACTS,
+    **CPU_ACTS,
+    **DEFINITION_ACTS,
+    **MEMORY_ACTS,
+    **PAGE_ACTS,
+    **PIN_ACTS,
+}
 # Programs beside virsh that can be made to lie.
 PROGRAMS = ("virt-install",)
 # Another program that reports success and does nothing, whatever it is asked.
@@ -137,6 +150,7 @@ def wrapped(fault: Fault, command: list[str], folder: Path) -> tuple[list[str], 
     ]
     told = {
         "HVQUAL_LIE": fault.lie,
+        "HVQUAL_LIE_ASKED": fault.asked,
         "HVQUAL_LIE_DELAY": str(fault.delay),
         "HVQUAL_LIE_REPLAYS": str(folder) if fault.replays else "",
         "HVQUAL_LIE_REWRITES": fault.rewrites,

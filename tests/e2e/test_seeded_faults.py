@@ -14,6 +14,7 @@ import pytest
 
 from avocado_hvqual.faults.registry import FAULTS
 from avocado_hvqual.faults.registry_cpu import CPU_FILTERS
+from avocado_hvqual.faults.registry_pins import PIN_FILTERS
 from avocado_hvqual.faults.registry_prep import PREP_FILTERS
 
 FILTERS = {
@@ -66,6 +67,7 @@ FILTERS = {
     "hvqual.cpu.numa.tune": "cpu.numa.tune.each_mode n_equal",
     "hvqual.cpu.numa.guest_topology": "cpu.numa.guest_topology n_equal",
     **CPU_FILTERS,
+    **PIN_FILTERS,
     **PREP_FILTERS,
 }
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The faults of where the threads of guests run, as `registry.FAULTS` has them."""
+
+from __future__ import annotations
+
+from avocado_hvqual.faults.fault import Fault
+
+AFFINITY = "hvqual.cpu.pin.vcpu_affinity"
+EMULATOR = "hvqual.cpu.pin.emulator"
+WITH_PAGES = "hvqual.cpu.pin.with_hugepage"
+UNDER_LOAD = "hvqual.cpu.pin.dynamic_under_load"
+PINNED = (AFFINITY, EMULATOR, WITH_PAGES, UNDER_LOAD)
+
+PINS = (
+    Fault(
+        "vcpu-pin-does-nothing",
+        (AFFINITY, WITH_PAGES, UNDER_LOAD),
+        r"is not pinned as asked: libvirt \(--live\) tells .* virsh \(--live\) tells .* the scheduler tells",
+        "major",
+        lie="vcpupin",
+        asked="--cpulist",
+    ),
+    Fault(
+        "emulator-pin-does-nothing",
+        (EMULATOR,),
+        r"libvirt \(--live\) tells \d+ of emulator instead of",
+        "major",
+        lie="emulatorpin",
+        asked="--cpulist",
+    ),
+    Fault(
+        "iothread-pin-does-nothing",
+        (EMULATOR,),
+        r"libvirt \(--live\) tells .* of iothread1 instead of",
+        "major",
+        lie="iothreadpin",
+    ),
+    Fault("iothread-is-not-added", (EMULATOR,), r"its QEMU has the IOThreads \[\]", "major", lie="iothreadadd"),
+    Fault(
+        "pins-are-ignored",
+        PINNED,
+        r"is not pinned as asked: (?!libvirt).*(the cgroup tells|nothing of that name was pinned)",
+        "major",
+        act="ignore-pins",
+        step="pin",
+    ),
+    Fault(
+        "workers-leave-their-pins",
+        (EMULATOR,),
+        r"Under I/O .* leaves its pins",
+        "major",
+        act="ignore-pins",
+        step="burst of I/O",
+    ),
+    Fault(
+        "huge-pages-are-not-taken",
+        (WITH_PAGES,),
+        r"of the pool's free pages \d+ are gone",
+        "major",
+        emulator="small-pages",
+    ),
+    Fault(
+        "guest-takes-another-clock",
+        (UNDER_LOAD,),
+        r"its clock was '\S+' and is '\S+'",
+        "major",
+        act="guest-clock",
+        step="pin at random",
+    ),
+    Fault("test-is-killed-pinning", PINNED, r"died without a result", "major", act="kill-test", step="pin"),
+)
+
+PIN_FILTERS = {
+    AFFINITY: "cpu.pin.vcpu_affinity single_big",
+    EMULATOR: "cpu.pin.emulator single_big",
+    WITH_PAGES: "cpu.pin.with_hugepage single_big",
+    UNDER_LOAD: "cpu.pin.dynamic_under_load single_big",
+}
+"""How avocado is asked for each."""

@@ -16,6 +16,8 @@ from avocado_hvqual.faults.acts import guests, pids_of
 from avocado_hvqual.faults.acts_memory import in_guests
 
 PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
+#: What a kernel says of a CPU that did not get on; of a level that is no error.
+STALL = "echo '<6>rcu: INFO: rcu_sched self-detected stall on CPU' > /dev/kmsg"
 #: Another clock than the one that the guest goes by.
 OTHER_CLOCK = (
     "cd /sys/devices/system/clocksource/clocksource0; now=$(cat current_clocksource); "
@@ -51,5 +53,6 @@ def ignore_pins() -> None:
 
 PIN_ACTS: dict[str, Callable[[], None]] = {
     "ignore-pins": ignore_pins,
+    "guest-stalls": lambda: in_guests(STALL),
     "guest-clock": lambda: in_guests(OTHER_CLOCK),
 }

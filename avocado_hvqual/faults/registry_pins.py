@@ -60,6 +60,14 @@ PINS = (
         emulator="small-pages",
     ),
     Fault(
+        "guest-stalls-when-pinned",
+        (UNDER_LOAD,),
+        r"raised 1 alarms.*self-detected stall",
+        "major",
+        act="guest-stalls",
+        step="pin at random",
+    ),
+    Fault(
         "guest-takes-another-clock",
         (UNDER_LOAD,),
         r"its clock was '\S+' and is '\S+'",

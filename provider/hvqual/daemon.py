@@ -18,6 +18,8 @@ from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from provider.hvqual.case import Case
     from provider.hvqual.libvirt_truth import Libvirt
 
@@ -68,6 +70,23 @@ def _restart(case: Case[Any], truth: Libvirt, daemon: str, old: Any) -> None:
         fail(case.record, "wrong-result", f"{daemon} was restarted, but it is still the process {old.pid}.", None)
     _announce("started", now[1], case.token)
     truth.reconnect()
+
+
+def account_for(case: Case[Any], before: Any, renewed: Mapping[int, int]) -> None:
+    """
+    Announce that libvirt's daemon, which was *before*, is another one now, if those who renewed it say so: *renewed* maps process ids.
+
+    A daemon that became another one by any other way is not announced, and is a finding.
+    """
+    after = undo_daemon.running()
+    if not before or not after or before[1] == after[1]:
+        return
+    pid, left = before[1].pid, dict(renewed)
+    while pid in left:
+        pid = left.pop(pid)
+    if pid == after[1].pid:
+        _announce("restart", before[1], case.token)
+        _announce("started", after[1], case.token)
 
 
 def _announce(what: str, process: Any, token: str) -> None:

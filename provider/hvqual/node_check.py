@@ -9,6 +9,7 @@ that were seen when the node was prepared.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from avocado.core.exceptions import TestCancel, TestError, TestFail
 from provider.hvqual.record import Record
 
 MET, UNMET, UNKNOWN, NOT_APPLICABLE = "met", "unmet", "unknown", "not applicable"
+RENEWED = ": process after a "
+"""What the fact is called with which a check tells that it renewed a daemon."""
 EVIDENCE = "node-check.json"
 ANSWERED = (0, 70, 71)
 """The exit statuses with which the command has answered: as expected, a defect, something not seen."""
@@ -57,6 +60,12 @@ def _whole(text: str, checks: Sequence[str]) -> dict[str, Any]:
         message = f"'avocado hvqual node check' said nothing to: {', '.join(missing)}."
         raise TestError(message)
     return found
+
+
+def renewed(found: Mapping[str, Any]) -> dict[int, int]:
+    """Return which process took the place of which, of the daemons that the checks restarted or killed."""
+    told = [str(fact["value"]) for check in found["checks"] for fact in check["facts"] if RENEWED in fact["name"]]
+    return {int(pair[1]): int(pair[2]) for value in told if (pair := re.fullmatch(r"(\d+) -> (\d+)", value))}
 
 
 def observe(found: Mapping[str, Any], record: Record) -> None:

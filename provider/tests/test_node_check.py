@@ -3,17 +3,25 @@
 
 import json
 import sys
+from typing import NamedTuple
 
 import pytest
 from avocado.core.exceptions import TestCancel, TestError, TestFail
 
-from provider.hvqual import node_check
+from provider.hvqual import daemon, kernel_log, node_check, undo_daemon
 from provider.hvqual.record import Record
 
 pytestmark = pytest.mark.contract
 FACT = {"name": "release", "value": "6.1", "source": "uname -r"}
 DEFECT = {"subject": "package qemu", "found": "not installed", "expected": "installed", "capability": ""}
 LACKING = {"subject": "driver kvm", "found": "no /dev/kvm", "expected": "there", "capability": "kvm"}
+
+
+class Process(NamedTuple):
+    """A process, as what undoes a restart tells it."""
+
+    pid: int
+    start: int = 1
 
 
 def answer(name="packages", kind="met", **other):
@@ -116,3 +124,40 @@ def test_a_defect_outranks_what_was_not_seen(tmp_path):
     """What is known to be wrong is told, whatever else could not be seen."""
     with pytest.raises(TestFail, match="package qemu"):
         seen(tmp_path, answer("a", "unknown", reason="dark"), answer("b", "unmet", defects=[DEFECT]))
+
+
+def test_who_took_whose_place_is_read_from_what_the_check_did():
+    """Only the facts of a restart or a kill say so, and only as a pair of process ids."""
+    facts = [
+        {"name": "daemon libvirt: process after a restart", "value": "11 -> 749", "source": "process list"},
+        {"name": "daemon libvirt: process after a kill", "value": "749 -> 801", "source": "process list"},
+        {"name": "daemon other: process after a restart", "value": "unknown", "source": "process list"},
+        {"name": "daemon other", "value": "5 -> 6", "source": "process list"},
+    ]
+    assert node_check.renewed({"checks": [answer("a"), answer("b", facts=facts)]}) == {11: 749, 749: 801}
+
+
+class Known:
+    """A case of which only the token is asked."""
+
+    token = "cafe0123"
+
+
+@pytest.mark.parametrize(
+    ("after", "renewed", "announced"),
+    [
+        (749, {11: 749}, ["libvirtd-restart:11/1", "libvirtd-started:749/1"]),
+        (801, {11: 749, 749: 801}, ["libvirtd-restart:11/1", "libvirtd-started:801/1"]),
+        (801, {11: 749}, []),
+        (749, {}, []),
+        (749, {5: 749}, []),
+        (11, {11: 749}, []),
+    ],
+)
+def test_only_what_the_check_renewed_is_announced(monkeypatch, after, renewed, announced):
+    """A daemon that became another one by itself, before or after the check's own restart, stays a finding."""
+    said = []
+    monkeypatch.setattr(kernel_log, "mark", said.append)
+    monkeypatch.setattr(undo_daemon, "running", lambda: ("libvirtd", Process(after)))
+    daemon.account_for(Known(), ("libvirtd", Process(11)), renewed)
+    assert said == [f"hvqual: announce {what} cafe0123" for what in announced]

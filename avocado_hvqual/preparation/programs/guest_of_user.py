@@ -21,13 +21,16 @@ if __package__ in {None, ""}:
 from avocado_hvqual.preparation.programs.guest_xml import PREFIX, empty_guest, forget_logs
 
 _TIMEOUT_S = 60.0
+_OPEN_TO_ALL = "/run"
+"""A folder of root's in which everybody may read what is meant for everybody."""
 
 
 def main(arguments: list[str]) -> int:
     """Write {"states": [after the start, after the end], "said": stderr}; status 0 when virsh did all that it was asked."""
     user, uri, accelerator = arguments
     name = f"{PREFIX}user-{os.getpid()}"
-    with tempfile.NamedTemporaryFile("w", prefix="hvq-", suffix=".xml", encoding="utf-8") as xml:
+    # Where root's own folder of temporary files may be closed to others, and a pipe on stdin is as well.
+    with tempfile.NamedTemporaryFile("w", prefix="hvq-", suffix=".xml", encoding="utf-8", dir=_OPEN_TO_ALL) as xml:
         xml.write(empty_guest(name, accelerator))
         xml.flush()
         Path(xml.name).chmod(0o644)

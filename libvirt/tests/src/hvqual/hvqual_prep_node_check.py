@@ -7,7 +7,7 @@ Use cases ``hvqual.prep.*`` of the requirement's sections 3, 4.1 and 6.1 that `a
 
 from dataclasses import dataclass
 
-from provider.hvqual import node_check
+from provider.hvqual import daemon, node_check, undo_daemon
 from provider.hvqual.case import case
 
 
@@ -26,6 +26,8 @@ def run(test, params, env):
     2. Each saw something, found no defect, and left the node as it was.
     """
     with case(test, params, env, NodeCheck) as it:
+        before = undo_daemon.running()
         with it.record.step("node check"):
             found = node_check.ask(it.own.checks, it.own.node_expect, it.own.check_timeout)
+        daemon.account_for(it, before, node_check.renewed(found))
         node_check.observe(found, it.record)

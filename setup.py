@@ -90,6 +90,7 @@ setup(
             "ruff",
             "mypy",
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "import-linter",
             "python-bugzilla>=3.3",

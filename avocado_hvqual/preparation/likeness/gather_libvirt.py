@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Optional
 from xml.etree import ElementTree as ET
 
@@ -82,28 +83,28 @@ def programs(node: Node, facts: dict[str, Fact], unseen: dict[str, str]) -> None
             unseen[name] = run.why
 
 
-def _pools(node: Node, uri: str, facts: dict[str, Fact], unseen: dict[str, str]) -> None:
-    listed = _virsh(node, uri, "pool-list", "--all", "--name")
+def _each(node: Node, uri: str, command: str, kind: str, unseen: dict[str, str]) -> Iterator[tuple[str, ET.Element]]:
+    """Yield name and XML of each pool (*command* pool) or network (net) there is; what does not answer is put into *unseen*."""
+    listed = _virsh(node, uri, f"{command}-list", "--all", "--name")
     if listed is None:
-        unseen["pool"] = "virsh pool-list does not answer"
-    for name in (listed or "").split():
-        tree = _tree(_virsh(node, uri, "pool-dumpxml", name))
+        unseen[kind] = f"virsh {command}-list does not answer"
+    # One a line: a pool's name may hold a blank.
+    for name in filter(None, map(str.strip, (listed or "").splitlines())):
+        tree = _tree(_virsh(node, uri, f"{command}-dumpxml", name))
         if tree is None:
-            unseen[f"pool.{name}"] = "virsh pool-dumpxml does not answer"
-            continue
+            unseen[f"{kind}.{name}"] = f"virsh {command}-dumpxml does not answer"
+        else:
+            yield name, tree
+
+
+def _pools(node: Node, uri: str, facts: dict[str, Fact], unseen: dict[str, str]) -> None:
+    for name, tree in _each(node, uri, "pool", "pool", unseen):
         facts[f"pool.{name}"] = f"{tree.get('type', '')} at {tree.findtext('target/path', '')}"
         facts[f"pool.{name}.capacity_mib"] = int(tree.findtext("capacity", "0")) >> 20
 
 
 def _networks(node: Node, uri: str, facts: dict[str, Fact], unseen: dict[str, str]) -> None:
-    listed = _virsh(node, uri, "net-list", "--all", "--name")
-    if listed is None:
-        unseen["network"] = "virsh net-list does not answer"
-    for name in (listed or "").split():
-        tree = _tree(_virsh(node, uri, "net-dumpxml", name))
-        if tree is None:
-            unseen[f"network.{name}"] = "virsh net-dumpxml does not answer"
-            continue
+    for name, tree in _each(node, uri, "net", "network", unseen):
         forward, bridge = tree.find("forward"), tree.find("bridge")
         told = ["isolated" if forward is None else forward.get("mode", "nat")]
         told += ["on", bridge.get("name", "")] if bridge is not None else []

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from avocado_hvqual.errors import DefinitionError
 from avocado_hvqual.preparation.checks import host_identity
-from avocado_hvqual.preparation.likeness import fields, held, profile
+from avocado_hvqual.preparation.likeness import fields, gather, held, profile
 from avocado_hvqual.preparation.likeness.compare import compare
 from avocado_hvqual.preparation.likeness.fields import Rule
 from avocado_hvqual.preparation.model import Answer, Ran
-from tests.preparation.likeness.existing import CPU, HERE, NODE, THERE, asked
+from tests.preparation.likeness.existing import CPU, HERE, NODE, THERE, V, asked
 
 DIFFERENCES = {
     "kernel of another release": ("kernel.release", "6.1.0-18-amd64"),
@@ -70,6 +70,19 @@ def test_a_difference_is_named_and_nothing_else(seed):
     assert found.undeclared[0].why
     declared = compare(changed(HERE, **{name: value}), THERE, [name])
     assert (declared.undeclared, [it.name for it in declared.differences]) == ((), [name])
+
+
+def test_a_pool_with_a_blank_in_its_name_is_one_pool_and_one_that_is_silent_is_told():
+    xml = "<pool type='dir'><capacity unit='bytes'>1073741824</capacity><target><path>/srv</path></target></pool>"
+    said = {
+        f"{V} pool-list --all --name": Ran(0, " my images\nsilent\n\n"),
+        f"{V} pool-dumpxml 'my images'": Ran(0, xml),
+    }
+    said[f"{V} pool-dumpxml silent"] = Ran(1, "")
+    found = gather.profile(NODE.changed({}, said), "new-1", 1000)
+    told = {name: value for name, value in found.facts.items() if name.startswith("pool")}
+    assert told == {"pool.my images": "dir at /srv", "pool.my images.capacity_mib": 1024}
+    assert found.unseen["pool.silent"] == "virsh pool-dumpxml does not answer"
 
 
 def test_what_one_node_lacks_is_a_difference_and_what_it_has_more_of_is_none():

@@ -75,7 +75,7 @@ def test_plugged_cpu_and_memory_come_online_by_themselves(guest):
             and int(report["memory_kib"]) - int(before["memory_kib"]) == DIMM // 1024
         )
 
-    until(grown, bare_guest.READY, "one more CPU and 256 MiB more memory in the guest", interval=0.5)
+    assert until(grown, bare_guest.READY, "one more CPU and 256 MiB more memory in the guest", interval=0.5)
 
 
 def test_power_button_ends_the_guest_by_its_own_doing(micro, tmp_path):

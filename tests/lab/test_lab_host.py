@@ -150,7 +150,7 @@ def test_command_in_a_host_ends_with_the_one_outside(lab_up):
     wait.until(lambda: "sleep 4321" in in_host("hv-a", "ps", "-e", "-o", "args"), 10, "the command to run")
     run.kill()
     run.wait()
-    wait.until(lambda: "sleep 4321" not in in_host("hv-a", "ps", "-e", "-o", "args"), 10, "the command to end")
+    assert wait.until(lambda: "sleep 4321" not in in_host("hv-a", "ps", "-e", "-o", "args"), 10, "the command to end")
 
 
 def test_lab_commands_refuse_inside_a_host(lab_up, monkeypatch):

@@ -66,7 +66,7 @@ def defined(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) ->
             stack.callback(guest.hang_up)
             stack.callback(examine, guest, case.record, QEMU_LOGS / f"{spec.name}.log")
             guests.append(guest)
-        yield Stand(guests, expect, truth, observer, case, warm)
+        yield Stand(guests, expect, case, truth, observer, warm)
 
 
 @contextmanager

@@ -8,16 +8,15 @@ import functools
 import shlex
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable
 
 from avocado.core.exceptions import TestError
 
-from provider.hvqual import capability, host_config, host_process, images, marks, qemu_memory, qemu_power, together
+from provider.hvqual import capability, host_config, host_process, images, marks, qemu_memory, qemu_power
+from provider.hvqual.any_stand import AnyStand
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
 from provider.hvqual.guests import Guest, make_disks
@@ -26,9 +25,7 @@ from provider.hvqual.host_config import Shape
 from provider.hvqual.host_state import temporary_path, temporary_process
 from provider.hvqual.post_mortem import examine
 from provider.hvqual.qemu_power import Below
-from provider.hvqual.steps import matches_model, pass_time
 
-T = TypeVar("T")
 SIOCGIFADDR = 0x8915
 # What avocado-vt 113 gives a guest by default and these guests have not; its CPUs are let run by `qemu_power.start`.
 NOTHING_ELSE = {
@@ -41,38 +38,13 @@ NOTHING_ELSE = {
 }
 
 
-@dataclass(frozen=True)
-class QemuStand:
+class QemuStand(AnyStand[Below]):
     """The guests of a case below libvirt, and what the case asks of them; as `stand.Stand`."""
-
-    guests: list[Guest]
-    expect: Below
-    case: Case[Any]
-
-    def each(self, operation: Callable[..., T], *rest: Any) -> list[T]:
-        """Do *operation* (guest, expect, *rest) on every guest at once; what fails is told by the VM's name."""
-        return together.each(self.guests, lambda guest: operation(guest, self.expect, *rest))
 
     def bring_up(self) -> None:
         """Have every guest running, booted, with its canaries laid."""
         self.each(qemu_power.start)
-        together.each(self.guests, lambda guest: guest.witness.arm())
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Hold every guest to a life without break for the length of the block and the check after it (`Witness`)."""
-        start = time.monotonic()
-        yield
-        together.each(self.guests, lambda guest: guest.witness.conclude(start))
-
-    def hold(self) -> None:
-        """Let the guests live for a while; what they do meanwhile is what the witness is asked about."""
-        with self.case.record.step("hold"):
-            pass_time(self.case.wanted.hold)
-
-    def matches_model(self) -> None:
-        """Observe guest_matches: each guest sees the CPUs, memory, disks and network interfaces that it was given."""
-        together.each(self.guests, lambda guest: matches_model(guest, self.case.record))
+        self.arm()
 
 
 def _as_it_is(shape: Shape) -> Shape:

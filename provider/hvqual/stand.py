@@ -3,39 +3,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Callable, TypeVar
 
-from provider.hvqual import together
-from provider.hvqual.case import Case
+from provider.hvqual.any_stand import AnyStand
 from provider.hvqual.expect import Expect
-from provider.hvqual.guests import Guest
 from provider.hvqual.heartbeat import Observer
 from provider.hvqual.libvirt_truth import Libvirt
 from provider.hvqual.operations import power
-from provider.hvqual.steps import matches_model, pass_time
 from provider.hvqual.warm import Warm, WarmError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Stand:
-    """The guests of a case on their node, and what the case asks of them."""
+class Stand(AnyStand[Expect]):
+    """The guests of a case on their node under libvirt, and what the case asks of them."""
 
-    guests: list[Guest]
-    expect: Expect
     truth: Libvirt
     observer: Observer
-    case: Case[Any]
     warm: Warm | None = field(default=None)
-
-    def each(self, operation: Callable[..., T], *rest: Any) -> list[T]:
-        """Do *operation* (guest, expect, *rest) on every guest at once; what fails is told by the VM's name."""
-        return together.each(self.guests, lambda guest: operation(guest, self.expect, *rest))
 
     def bring_up(self) -> None:
         """
@@ -50,26 +34,6 @@ class Stand:
         self.each(power.agent_there)
         self.case.record.observe("warm_guests", restored, "count")
         self.arm()
-
-    def arm(self) -> None:
-        """Lay the canaries in every guest."""
-        together.each(self.guests, lambda guest: guest.witness.arm())
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Hold every guest to a life without break for the length of the block and the check after it (`Witness`)."""
-        start = time.monotonic()
-        yield
-        together.each(self.guests, lambda guest: guest.witness.conclude(start))
-
-    def hold(self) -> None:
-        """Let the guests live for a while; what they do meanwhile is what the witness is asked about."""
-        with self.case.record.step("hold"):
-            pass_time(self.case.wanted.hold)
-
-    def matches_model(self) -> None:
-        """Observe guest_matches: each guest sees the CPUs, memory, disks and network interfaces that it was given."""
-        together.each(self.guests, lambda guest: matches_model(guest, self.case.record))
 
     def _restored(self) -> int:
         """Return how many guests go on from their save files: all of them or none."""

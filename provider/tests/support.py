@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What several tests of the provider share: good parameters of a case, and the reader of its record."""
+"""What several tests of the provider share: good parameters of a case, the reader of its record, a record that is only kept."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -45,3 +46,34 @@ PARAMS = {
 def lines(folder):
     """Return the parsed lines of the record in *folder*."""
     return [json.loads(line) for line in (Path(folder) / FILE).read_text().splitlines()]
+
+
+class Record:
+    """What a test told, kept instead of written."""
+
+    def __init__(self, folder=None):
+        self.seen, self.problems, self.answers, self.folder = {}, [], [], folder
+
+    def step(self, *_):
+        return contextlib.nullcontext()
+
+    def observe(self, name, value, unit, vm=None):
+        self.seen.setdefault(name, []).append(value)
+
+    def problem(self, what, message, vm=None):
+        self.problems.append((what, message))
+
+    def capability(self, name, reason, *, ok):
+        self.answers.append((name, reason, ok))
+
+
+def by_the_dead(entry, **owner):
+    """Rewrite an entry of the undo log as that of a process which is dead, or as *owner* says."""
+    data = json.loads(entry.path.read_text())
+    data["owner"] = {**data["owner"], "start": 1, **owner}
+    entry.path.write_text(json.dumps(data))
+    return entry
+
+
+def statuses(outcomes):
+    return [(outcome.action, outcome.status) for outcome in outcomes]

@@ -12,25 +12,10 @@ from provider.hvqual.host_config import Shape
 from provider.hvqual.host_process import Emulator
 from provider.hvqual.hugepages import Count, Pool
 from provider.hvqual.smaps import Mapping
+from provider.tests.support import Record
 
 SHAPE = Shape(1, 129 * 1024, (32,))
 QUIET = Count({}, {}, 0, Pool(10, 10, 0, 0))
-
-
-class Record:
-    """What a test told."""
-
-    def __init__(self):
-        self.seen, self.problems, self.answers = {}, [], []
-
-    def observe(self, name, value, unit, vm=None):
-        self.seen.setdefault(name, []).append(value)
-
-    def problem(self, what, message, vm=None):
-        self.problems.append((what, message))
-
-    def capability(self, name, reason, *, ok):
-        self.answers.append((name, reason, ok))
 
 
 @pytest.fixture

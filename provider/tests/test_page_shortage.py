@@ -9,25 +9,10 @@ from avocado.core.exceptions import TestFail
 from provider.hvqual.hugepages import Count, Pool
 from provider.hvqual.operations import numa_live, page_shortage
 from provider.hvqual.smaps import Mapping
+from provider.tests.support import Record
 
 QUIET = Count({}, {}, 0, Pool(10, 10, 0, 0))
 REFUSED = "error: unable to map backing store for guest RAM: Cannot allocate memory\n"
-
-
-class Record:
-    """What a test told."""
-
-    def __init__(self, folder=None):
-        self.seen, self.problems, self.folder = {}, [], folder
-
-    def step(self, *_):
-        return contextlib.nullcontext()
-
-    def observe(self, name, value, unit, vm=None):
-        self.seen.setdefault(name, []).append(value)
-
-    def problem(self, what, message, vm=None):
-        self.problems.append((what, message))
 
 
 class Expect:

@@ -10,25 +10,7 @@ from avocado.core.exceptions import TestCancel, TestError, TestFail
 from provider.hvqual import pressure, swap, undo_swap
 from provider.hvqual.host_state import HostStateError
 from provider.hvqual.smaps import Mapping
-
-
-class Record:
-    """What a test told."""
-
-    def __init__(self):
-        self.seen, self.problems, self.answers = {}, [], []
-
-    def step(self, *_):
-        return contextlib.nullcontext()
-
-    def observe(self, name, value, unit, vm=None):
-        self.seen.setdefault(name, []).append(value)
-
-    def problem(self, what, message, vm=None):
-        self.problems.append((what, message))
-
-    def capability(self, name, reason, *, ok):
-        self.answers.append((name, reason, ok))
+from provider.tests.support import Record
 
 
 def test_swap_in_use_is_known_by_its_path(tmp_path):

@@ -1,29 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Transparent huge pages: what is set is told from what is done, and what is done from what a guest has of it."""
 
-import contextlib
-
 import pytest
 from avocado.core.exceptions import TestError, TestFail
 
 from provider.hvqual import thp
 from provider.hvqual.smaps import Mapping
-
-
-class Record:
-    """What a test told."""
-
-    def __init__(self):
-        self.seen, self.problems = {}, []
-
-    def step(self, *_):
-        return contextlib.nullcontext()
-
-    def observe(self, name, value, unit, vm=None):
-        self.seen.setdefault(name, []).append(value)
-
-    def problem(self, what, message, vm=None):
-        self.problems.append((what, message))
+from provider.tests.support import Record
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import random
 import signal
@@ -15,35 +14,9 @@ from pathlib import Path
 import pytest
 
 from provider.hvqual import processes, settings_file, undo, undo_actions, undo_store, wait
+from provider.tests.support import by_the_dead, statuses
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def log(tmp_path):
-    """An empty undo log."""
-    return undo.UndoLog(tmp_path / "home", "local")
-
-
-@pytest.fixture
-def kernel(tmp_path, monkeypatch):
-    """A folder whose files count as the kernel's."""
-    folder = tmp_path / "proc"
-    folder.mkdir()
-    monkeypatch.setattr(settings_file, "KERNEL_ROOTS", (f"{folder}/",))
-    return folder
-
-
-def by_the_dead(entry, **owner):
-    """Rewrite an entry as that of a process which is dead, or as *owner* says."""
-    data = json.loads(entry.path.read_text())
-    data["owner"] = {**data["owner"], "start": 1, **owner}
-    entry.path.write_text(json.dumps(data))
-    return entry
-
-
-def statuses(outcomes):
-    return [(outcome.action, outcome.status) for outcome in outcomes]
 
 
 class TestActions:

@@ -22,8 +22,8 @@ None equals a combination of avocado's bits 1, 2, 4 and 8; 2 (usage, definitions
 50    ``verdict --require``: another verdict, another node or too old
 60    ``bugs file``: the tracker refused a report, or could not be reached; what was filed stays filed, the command can be repeated
 61    ``bugs file``: nobody knows whether the tracker took a report (no answer came); it is asked again before anything is sent again
-70    ``node``: something is not as expected, or differs from another node
-71    ``node``: nothing found is wrong, and something could not be seen
+70    ``node``, ``image check``: something is not as expected, or differs from another node
+71    ``node``, ``image check``: nothing found is wrong, and something could not be seen
 72    ``node restore``: the node is not what it was before it was prepared; what stays is told
 ====  ====================================================================================================================
 

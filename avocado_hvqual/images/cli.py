@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`image build micro|golden | clone | recipes | list`."""
+"""`image build micro|golden | check | clone | mirror | recipes | list`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`image build golden`, `image clone` and `image recipes`."""
+"""`image build golden`, `image check`, `image clone`, `image mirror` and `image recipes`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,22 @@ def add_verbs(verbs: Any) -> None:
     mirror.add_argument("folder", type=Path, help="a new folder, some hundred MiB; give it as --source")
     mirror.add_argument("--system", default="debian-12", help="the distribution (default: %(default)s)")
     mirror.add_argument("--mirror", default="", metavar="URI", help="the archive (default: those of this node's apt)")
+    _add_check(verbs)
     recipes = verbs.add_parser("recipes", help="the ways to a golden image, each with whether it was ever executed")
     recipes.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_check(verbs: Any) -> None:
+    held = verbs.add_parser(
+        "check",
+        help="hold the golden image against its manifest and its proof, and look for what is left of a machine on its disk",
+        epilog="exit status: 0 all as expected, 70 a defect, 71 something could not be seen, or there is no image",
+    )
+    held.add_argument("--image", type=Path, help="folder of the image (default: images/golden below the state home)")
+    held.add_argument("--only", default="", metavar="NAME,...", help="these checks alone")
+    held.add_argument(
+        "--json", action="store_true", help="write one JSON object (its checks as in schemas/node-check.schema.json)"
+    )
 
 
 def build(args: argparse.Namespace) -> Path:
@@ -133,6 +148,27 @@ def _virt_clone(args: argparse.Namespace, target: Path, programs: Programs) -> C
     return clones.virt_clone(args.connect, args.domain, target.stem, target.absolute(), programs)
 
 
+def check(args: argparse.Namespace) -> int:
+    """Check the image as *args* ask, write the answers and return the exit status."""
+    from avocado_hvqual.images.golden import check as checking
+    from avocado_hvqual.images.golden.command import Programs
+
+    folder = (args.image or home() / "images" / NAME).absolute()
+    with tempfile.TemporaryDirectory(prefix="hvq-check-") as scratch:
+        known = {one.name: one for one in checking.checks(folder, Programs(Path(scratch) / "check.log"))}
+        names = args.only.replace(",", " ").split() or list(known)
+        wrong = [name for name in names if name not in known]
+        if wrong:
+            msg = f"There is no check '{wrong[0]}' of an image; there are {', '.join(known)}."
+            raise ImageError(msg)
+        found = checking.ask([known[name] for name in names])
+    if args.json:
+        sys.stdout.write(json.dumps(checking.as_json(folder, found), indent=1, allow_nan=False) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in checking.lines(found))
+    return checking.status(found)
+
+
 def recipes(args: argparse.Namespace) -> int:
     """Write the table of recipes."""
     from avocado_hvqual.images.golden import table
@@ -159,4 +195,4 @@ def mirror(args: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"clone": clone, "mirror": mirror, "recipes": recipes}
+VERBS = {"check": check, "clone": clone, "mirror": mirror, "recipes": recipes}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from avocado_hvqual.errors import HvqualError
-from avocado_hvqual.faults import acts_definition, acts_resources, emulators, registry, seed
+from avocado_hvqual.faults import acts_definition, acts_resources, emulators, registry, registry_prep, seed, spoilers
 
 
 def known() -> set[str]:
@@ -25,7 +25,8 @@ def known() -> set[str]:
 def test_every_fault_has_something_to_seed_and_to_be_caught_by() -> None:
     assert len({fault.name for fault in registry.FAULTS}) == len(registry.FAULTS)
     for fault in registry.FAULTS:
-        assert [bool(fault.lie), bool(fault.act), bool(fault.emulator)].count(True) == 1, fault.name
+        assert [bool(it) for it in (fault.lie, fault.act, fault.emulator, fault.spoils)].count(True) == 1, fault.name
+        assert not fault.spoils or fault.spoils in spoilers.SPOILERS, fault.name
         assert not fault.emulator or fault.emulator in emulators.EDITS, fault.name
         assert not fault.act or fault.act in known(), fault.name
         assert fault.use_cases, fault.name
@@ -41,6 +42,7 @@ def test_every_fault_has_something_to_seed_and_to_be_caught_by() -> None:
         registry.PATTERNS,
         registry.START_TIME,
         registry.CONCURRENT,
+        *registry_prep.PREP_FILTERS,
     ],
 )
 def test_each_use_case_has_two_faults(use_case: str) -> None:

@@ -16,6 +16,8 @@ class Fault:
     with *replays* it says for ever what it said first, and with *rewrites* it does its work with files that sed changed so before.
     Another program's name is that program.
     *emulator* is what a program in the place of QEMU does to what libvirt asks of it (`emulators.EDITS`).
+    *spoils* is what is done to copies of files that the command then sees in the place of the real ones (`spoilers.SPOILERS`).
+    *given* is a parameter (NAME=VALUE) with which the command is run, so that the case has what is to be spoilt.
     *act* is the name of an action in `acts`, done when the first step that starts with *step* begins.
     *caught* is a regular expression that the message of the finding must match.
     """
@@ -30,5 +32,7 @@ class Fault:
     replays: bool = False
     rewrites: str = ""
     emulator: str = ""
+    spoils: str = ""
+    given: str = ""
     act: str = ""
     step: str = "hold"

@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The faults that cases of node preparation must find in guests; what is wrong with a node itself is seeded in tests/preparation."""
+"""What cases of node preparation must find in guests, images and builds; what is wrong with a node is seeded in tests/preparation."""
 
 from __future__ import annotations
 
 from avocado_hvqual.faults.fault import Fault
+from avocado_hvqual.lab.paths import home
 
 HOTPLUG_IN_GUEST = "hvqual.prep.hotplug.modules"
-PREP_FILTERS = {HOTPLUG_IN_GUEST: "prep.in_guest.hotplug.devices"}
+GOLDEN = "hvqual.prep.image.golden"
+SYSPREP = "hvqual.prep.image.sysprep"
+CLONE = "hvqual.prep.image.clone"
+OWN_QEMU = "hvqual.prep.qemu.custom_build"
+OWN_KERNEL = "hvqual.prep.kernel.custom_build"
+IMAGES = (GOLDEN, SYSPREP, CLONE)
+PREP_FILTERS = {
+    HOTPLUG_IN_GUEST: "prep.in_guest.hotplug.devices",
+    GOLDEN: "prep.image.golden",
+    SYSPREP: "prep.image.sysprep",
+    CLONE: "prep.image.clone",
+    OWN_QEMU: "prep.build.own_qemu",
+    OWN_KERNEL: "prep.build.own_kernel.of_a_guest",
+}
 """Which variants are run for a use case that a fault names."""
+DISTRIBUTIONS_QEMU = "/usr/bin/qemu-system-x86_64"
+ON_OWN_QEMU = f"hv_qemu_binary={home() / 'builds/qemu/tree/opt/hvq-qemu/bin/qemu-system-x86_64'}"
+"""Guests run on the build where it was made; it need not be installed."""
 
 PREPARATION = (
     Fault(
@@ -23,5 +40,95 @@ PREPARATION = (
         r"should have told 'Device removed' for 'ua-hvq-rng'",
         "major",
         lie="detach-device",
+    ),
+    Fault(
+        "image-is-not-the-proven-one",
+        (GOLDEN,),
+        r"'proof.json' of the image: found .*It runs the kernel '\S+-other'",
+        "major",
+        spoils="proof-of-another",
+    ),
+    Fault(
+        "image-lists-another-package",
+        (GOLDEN,),
+        r"'packages.json' of the image: found",
+        "major",
+        spoils="package-too-many",
+    ),
+    Fault(
+        "unit-fails", (GOLDEN,), r"Units failed in .*: hvq-seeded\.service", "major", act="unit-fails", step="settle"
+    ),
+    Fault("package-is-gone", (GOLDEN,), r"iperf3 is missing", "major", act="package-is-gone"),
+    Fault(
+        "power-button-does-nothing",
+        (GOLDEN,),
+        r"The shutdown was accepted, but the guest is running",
+        "major",
+        lie="shutdown",
+    ),
+    Fault(
+        "template-keeps-its-machine-id",
+        (SYSPREP,),
+        r"/etc/machine-id has 33 bytes, an empty file is expected",
+        "major",
+        spoils="template-machine-id",
+    ),
+    Fault(
+        "template-keeps-a-host-key",
+        (SYSPREP,),
+        r"/etc/ssh/ssh_host_ed25519_key\.pub is there",
+        "major",
+        spoils="template-host-key",
+    ),
+    Fault(
+        "host-keys-are-gone", (SYSPREP,), r"It has no /etc/ssh/ssh_host", "major", act="host-keys-gone", step="settle"
+    ),
+    Fault(
+        "machine-ids-are-alike",
+        (CLONE,),
+        r"Clones have the same machine_id",
+        "major",
+        act="machine-ids-alike",
+    ),
+    Fault("virt-clone-does-nothing", (CLONE,), r"virt-clone reported success; there is no", "major", lie="virt-clone"),
+    Fault("test-is-killed-cloning", (CLONE,), r"died without a result", "major", act="kill-test", step="clone"),
+    Fault(
+        "golden-guest-is-killed",
+        IMAGES,
+        r"The QEMU of .* is gone though nobody stopped it",
+        "critical",
+        act="kill-qemu",
+    ),
+    Fault(
+        "libvirt-runs-another-qemu",
+        (OWN_QEMU,),
+        r"runs on '.*', which is not qemu",
+        "major",
+        lie="define",
+        rewrites=f"s,<emulator>.*</emulator>,<emulator>{DISTRIBUTIONS_QEMU}</emulator>,",
+        given=ON_OWN_QEMU,
+    ),
+    Fault(
+        "qemu-is-patched",
+        (OWN_QEMU,),
+        r"files of qemu .* are not what was built",
+        "major",
+        spoils="patched-qemu",
+        given=ON_OWN_QEMU,
+    ),
+    Fault(
+        "another-kernel-boots",
+        (OWN_KERNEL,),
+        r"The kernel '.*' runs, built was '.*'",
+        "major",
+        lie="define",
+        rewrites=f"s,<kernel>.*</kernel>,<kernel>{home() / 'images/micro/vmlinuz'}</kernel>,",
+    ),
+    Fault(
+        "kernel-is-patched",
+        (OWN_KERNEL,),
+        r"files of kernel .* are not what was built",
+        "major",
+        spoils="patched-kernel",
     ),
 )

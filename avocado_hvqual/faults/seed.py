@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run a command while a fault is seeded: a virsh that lies, or an act when a step of a test begins."""
+"""Run a command while a fault is seeded: a virsh that lies, spoiled files, or an act when a step of a test begins."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from avocado_hvqual.faults.acts_definition import DEFINITION_ACTS
 from avocado_hvqual.faults.acts_memory import MEMORY_ACTS
 from avocado_hvqual.faults.acts_pages import PAGE_ACTS, RESULTS
 from avocado_hvqual.faults.acts_pins import PIN_ACTS
+from avocado_hvqual.faults.acts_prep import PREP_ACTS
 from avocado_hvqual.faults.acts_resources import RESOURCE_ACTS
 from avocado_hvqual.faults.fault import Fault
+from avocado_hvqual.faults.spoilers import SPOILERS
 
 LIAR = """#!/bin/sh
 # A virsh that lies about one verb; HVQUAL_REAL_VIRSH is the honest one.
@@ -62,9 +64,10 @@ ALL_ACTS = {
     **MEMORY_ACTS,
     **PAGE_ACTS,
     **PIN_ACTS,
+    **PREP_ACTS,
 }
 # Programs beside virsh that can be made to lie.
-PROGRAMS = ("virt-install",)
+PROGRAMS = ("virt-install", "virt-clone")
 # Another program that reports success and does nothing, whatever it is asked.
 IDLER = """#!/bin/sh
 echo "It did as asked"
@@ -129,34 +132,32 @@ def liar(folder: Path, program: str = "virsh") -> Path:
     return Path(str(found[program])).resolve()
 
 
+# Mounts each first word over the one after it, up to "--", and becomes what follows.
+COVER = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; shift; exec "$@"'
+
+
 def wrapped(fault: Fault, command: list[str], folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Return *command* and its environment so that it meets the fault's lie, if it has one."""
-    if not fault.lie:
+    """Return *command* and its environment so that it meets the fault's lie and sees its spoiled files, if it has some."""
+    covers, told = list[tuple[Path, Path]](), dict[str, str]()
+    if fault.lie:
+        program = fault.lie if fault.lie in PROGRAMS else "virsh"
+        covered = liar(folder, program)
+        covers.append((folder / program, covered))
+        told = {
+            "HVQUAL_LIE": fault.lie,
+            "HVQUAL_LIE_ASKED": fault.asked,
+            "HVQUAL_LIE_DELAY": str(fault.delay),
+            "HVQUAL_LIE_REPLAYS": str(folder) if fault.replays else "",
+            "HVQUAL_LIE_REWRITES": fault.rewrites,
+            "HVQUAL_REAL_VIRSH": str(folder / "virsh.honest"),
+        }
+    if fault.spoils:
+        covers += SPOILERS[fault.spoils](folder)
+    if not covers:
         return command, dict(os.environ)
-    program = fault.lie if fault.lie in PROGRAMS else "virsh"
-    covered = liar(folder, program)
-    cover = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    private = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        cover,
-        "sh",
-        str(folder / program),
-        str(covered),
-    ]
-    told = {
-        "HVQUAL_LIE": fault.lie,
-        "HVQUAL_LIE_ASKED": fault.asked,
-        "HVQUAL_LIE_DELAY": str(fault.delay),
-        "HVQUAL_LIE_REPLAYS": str(folder) if fault.replays else "",
-        "HVQUAL_LIE_REWRITES": fault.rewrites,
-        "HVQUAL_REAL_VIRSH": str(folder / "virsh.honest"),
-    }
-    return [*private, *command], {**os.environ, **told}
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", COVER, "sh"]
+    mounts = [str(path) for cover in covers for path in cover]
+    return [*private, *mounts, "--", *command], {**os.environ, **told}
 
 
 def run_under(fault: Fault, command: list[str], results: Path) -> int:
@@ -170,6 +171,7 @@ def run_under(fault: Fault, command: list[str], results: Path) -> int:
         os.environ[RESULTS] = str(results)
         if fault.emulator:
             command = emulators.asked(command, emulators.wrapper(Path(folder), fault.emulator))
+        command = [*command, "--vt-extra-params", fault.given] if fault.given else command
         if follower:
             follower.start()
         private, environment = wrapped(fault, command, Path(folder))

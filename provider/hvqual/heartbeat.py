@@ -57,6 +57,7 @@ class Observer:
         self._udp.settimeout(0)
         self._udp.bind((address, port))
         self._vms: dict[str, Heard] = {}
+        self._names: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -80,6 +81,11 @@ class Observer:
         """Hear the serial channel of *vm* at the unix socket *path* from now on, whenever it is there."""
         with self._lock:
             self._vms[vm] = Heard(path)
+
+    def known_as(self, name: str, vm: str) -> None:
+        """Take beats on the network that carry *name* for those of *vm*: a guest of its own boot loader was told no name by the host."""
+        with self._lock:
+            self._names[name] = vm
 
     def beats(self, vm: str, channel: str, since: float = 0.0) -> list[Beat]:
         """Return the beats of *vm* on *channel* received after *since*; RuntimeError when the observer itself is dead."""
@@ -151,7 +157,8 @@ class Observer:
         if not found or found[1].decode() != channel:
             return
         with self._lock:
-            heard = owner or self._vms.get(found[2].decode(errors="replace"))
+            name = found[2].decode(errors="replace")
+            heard = owner or self._vms.get(self._names.get(name, name))
             if heard:
                 beat = Beat(time.monotonic(), found[3].decode(), int(found[4]), int(found[5]) / 100, address)
                 heard.beats[channel].append(beat)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -36,8 +37,29 @@ def _as_it_is(shape: Shape) -> Shape:
     return shape
 
 
+def _fresh_disks(guest: Guest, _expect: Expect) -> None:
+    make_disks(guest.spec)
+
+
+def _own_xml(guest: Guest) -> str:
+    return domain_xml(guest.spec, guest.image, guest.place)
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a case's guests come to be: who makes their disks (and may make the domain: its identity is the model's then), and their XML."""
+
+    disks: Callable[[Guest, Expect], None] = _fresh_disks
+    xml: Callable[[Guest], str] = _own_xml
+
+
+FRESH = Making()
+
+
 @contextmanager
-def defined(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) -> Iterator[Stand]:
+def defined(
+    case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is, making: Making = FRESH
+) -> Iterator[Stand]:
     """
     Hold the case's guests defined (and off) for the length of the block, whatever the block does to them.
 
@@ -59,8 +81,8 @@ def defined(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) ->
         stem = warm.stem if warm else f"{marks.PREFIX}{case.token}"
         guests = []
         for spec in host_config.specs(found, stem, wanted):
-            guest = Guest(spec, image, _place(case, spec, accelerator), wanted)
-            stack.enter_context(_domain(case, guest, expect, uri))
+            guest = Guest(spec, image, place_of(case, spec, accelerator), wanted)
+            stack.enter_context(_domain(case, guest, expect, making))
             guest.join(_vm(case, guest, truth.bridge(wanted.network)), observer, case.record)
             stack.callback(case.env.unregister_vm, spec.name)
             stack.callback(guest.hang_up)
@@ -98,7 +120,7 @@ def _builds(truth: Libvirt, qemu: str) -> list[str]:
     return [f"{binary.st_size} {binary.st_mtime_ns}", str(truth.connection.getLibVersion())]
 
 
-def _place(case: Case[Any], spec: Spec, accelerator: str) -> Place:
+def place_of(case: Case[Any], spec: Spec, accelerator: str) -> Place:
     """Return where the guest stands; its console goes straight into the evidence, so it is there after a kill too."""
     evidence = Path(case.test.logdir) / "evidence"
     evidence.mkdir(exist_ok=True)
@@ -114,7 +136,7 @@ def _place(case: Case[Any], spec: Spec, accelerator: str) -> Place:
 
 
 @contextmanager
-def _domain(case: Case[Any], guest: Guest, expect: Expect, uri: str) -> Iterator[None]:
+def _domain(case: Case[Any], guest: Guest, expect: Expect, making: Making) -> Iterator[None]:
     """Hold one domain defined with a fresh sparse disk; the undo log knows of both before they exist."""
     spec = guest.spec
     xml = Path(case.test.logdir) / f"{spec.name}.xml"
@@ -123,9 +145,9 @@ def _domain(case: Case[Any], guest: Guest, expect: Expect, uri: str) -> Iterator
     with ExitStack() as stack:
         for path in files:
             stack.enter_context(temporary_path(path))
-        stack.enter_context(domain_guard(uri, spec.name))
-        make_disks(spec)
-        xml.write_text(domain_xml(spec, guest.image, guest.place), encoding="utf-8")
+        stack.enter_context(domain_guard(expect.uri, spec.name))
+        making.disks(guest, expect)
+        xml.write_text(making.xml(guest), encoding="utf-8")
         expect.act(virsh.define, str(xml))
         expect.defined_as(guest)
         yield

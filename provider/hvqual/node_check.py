@@ -22,7 +22,6 @@ from provider.hvqual.record import Record
 MET, UNMET, UNKNOWN, NOT_APPLICABLE = "met", "unmet", "unknown", "not applicable"
 RENEWED = ": process after a "
 """What the fact is called with which a check tells that it renewed a daemon."""
-EVIDENCE = "node-check.json"
 ANSWERED = (0, 70, 71)
 """The exit statuses with which the command has answered: as expected, a defect, something not seen."""
 
@@ -33,9 +32,14 @@ def ask(checks: Sequence[str], description: str, timeout: float) -> dict[str, An
 
     *timeout* in seconds. TestError with the command's own words when it does not answer, or not to each of *checks*.
     """
-    command = [sys.executable, "-m", "avocado", "hvqual", "node", "check", "--deep", "--yes", "--json"]
-    command += ["--only", ",".join(checks)]
-    command += ["--expect", description] if description else []
+    return told_by(
+        ("node", "check", "--deep", "--yes"), checks, ["--expect", description] if description else [], timeout
+    )
+
+
+def told_by(verb: Sequence[str], checks: Sequence[str], rest: Sequence[str], timeout: float) -> dict[str, Any]:
+    """Return what `avocado hvqual VERB --json --only CHECKS REST` says; TestError as `ask` has it."""
+    command = [sys.executable, "-m", "avocado", "hvqual", *verb, "--json", "--only", ",".join(checks), *rest]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
@@ -45,19 +49,19 @@ def ask(checks: Sequence[str], description: str, timeout: float) -> dict[str, An
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         message = f"'{' '.join(command)}' ended with {done.returncode}: {said[-1] if said else 'it said nothing'}"
         raise TestError(message)
-    return _whole(done.stdout, checks)
+    return _whole(done.stdout, checks, f"avocado hvqual {' '.join(verb[:2])}")
 
 
-def _whole(text: str, checks: Sequence[str]) -> dict[str, Any]:
+def _whole(text: str, checks: Sequence[str], who: str) -> dict[str, Any]:
     """Return the JSON object of *text*; TestError when it is none, or when one of *checks* is missing in it."""
     try:
         found: dict[str, Any] = json.loads(text)
         named = {check["name"] for check in found["checks"]}
     except (ValueError, KeyError, TypeError) as error:
-        message = f"'avocado hvqual node check --json' wrote something else than its JSON: {error!r}"
+        message = f"'{who} --json' wrote something else than its JSON: {error!r}"
         raise TestError(message) from error
     if missing := sorted(set(checks) - named):
-        message = f"'avocado hvqual node check' said nothing to: {', '.join(missing)}."
+        message = f"'{who}' said nothing to: {', '.join(missing)}."
         raise TestError(message)
     return found
 
@@ -68,14 +72,14 @@ def renewed(found: Mapping[str, Any]) -> dict[int, int]:
     return {int(pair[1]): int(pair[2]) for value in told if (pair := re.fullmatch(r"(\d+) -> (\d+)", value))}
 
 
-def observe(found: Mapping[str, Any], record: Record) -> None:
+def observe(found: Mapping[str, Any], record: Record, who: str = "node check") -> None:
     """
-    Record what each check saw, and end the case as the answers demand.
+    Record what each check saw, and end the case as the answers demand; *who* is the command that said it.
 
     Observed of each check that has answered: check_met (bool), facts_seen and defects (counts). TestFail with every defect; TestError
     when something could not be seen; TestCancel when the node need not, or cannot, answer a check: then a half of the use case is missing.
     """
-    record.evidence(EVIDENCE, json.dumps(found, indent=1), "what 'avocado hvqual node check' said")
+    record.evidence(f"{who.replace(' ', '-')}.json", json.dumps(found, indent=1), f"what 'avocado hvqual {who}' said")
     for check in found["checks"]:
         if check["answer"] in (MET, UNMET):
             record.observe("check_met", check["answer"] == MET, "bool")

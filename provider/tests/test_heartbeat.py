@@ -55,6 +55,17 @@ def test_network_beats_are_told_apart_by_vm(observer, tmp_path):
     assert observer.beats("vm1", SERIAL) == []
 
 
+def test_a_guest_is_known_by_the_name_that_it_gives_itself(observer, tmp_path):
+    """Of its own boot loader a guest is told no name by the host; others' beats stay others'."""
+    observer.watch("vm1", str(tmp_path / "1"))
+    observer.watch("vm2", str(tmp_path / "2"))
+    observer.known_as("golden-1234", "vm1")
+    send(observer, f"HB2 golden-9999 {BOOT} 6 1234\n")
+    send(observer, f"HB2 golden-1234 {BOOT} 7 1234\n")
+    (beat,) = until(lambda: observer.beats("vm1", NETWORK), 5, "a beat")
+    assert (beat.seq, observer.beats("vm2", NETWORK)) == (7, [])
+
+
 def test_hostile_lines_are_not_beats(observer, tmp_path):
     """Lines of a wrong shape, of another channel, of an unknown VM or of endless digits are not heard."""
     observer.watch("vm1", str(tmp_path / "1"))

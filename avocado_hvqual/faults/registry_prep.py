@@ -44,7 +44,7 @@ PREPARATION = (
     Fault(
         "image-is-not-the-proven-one",
         (GOLDEN,),
-        r"'proof.json' of the image: found .*It runs the kernel '\S+-other'",
+        r"proof of the image, 1: found .*: It runs the kernel '\S+-other'",
         "major",
         spoils="proof-of-another",
     ),

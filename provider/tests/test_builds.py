@@ -184,17 +184,23 @@ class Expect:
 
 
 @pytest.mark.parametrize(
-    ("digest", "micro", "told"),
+    ("digest", "place", "micro", "told"),
     [
-        ("", 0, ""),
-        ("0" * 64, 0, r"'hvq-1' runs on '/.*', which is not qemu 9\.2\.0 of"),
-        ("", 1, r"The monitor of 'hvq-1' says that it is QEMU 9\.2\.1, built was 9\.2\.0"),
+        ("", sys.executable, 0, ""),
+        ("0" * 64, sys.executable, 0, r"'hvq-1' runs on '/.*', which is not qemu 9\.2\.0 of"),
+        ("", "a copy", 0, r"'hvq-1' runs on '/.*', which is not qemu 9\.2\.0 of"),
+        ("", sys.executable, 1, r"The monitor of 'hvq-1' says that it is QEMU 9\.2\.1, built was 9\.2\.0"),
     ],
 )
-def test_a_guest_runs_on_the_build_by_its_process_and_its_monitor(home, case, monkeypatch, digest, micro, told):
-    """What the kernel has loaded counts, not the path: this very process is the program."""
-    files = {MAIN: digest or builds.digest(Path(sys.executable))}
-    build = dataclasses.replace(builds.made(home(), "qemu"), files=files)
+def test_a_guest_runs_on_the_build_by_its_process_and_its_monitor(
+    home, case, tmp_path, monkeypatch, digest, place, micro, told
+):
+    """What the kernel has loaded counts: this very process is the program, and a copy of it elsewhere is another one."""
+    if place == "a copy":
+        place = str(tmp_path / "copy")
+        Path(place).write_bytes(Path(sys.executable).read_bytes())
+    files = {place: digest or builds.digest(Path(sys.executable))}
+    build = dataclasses.replace(builds.made(home(), "qemu"), main=place, files=files, root=Path("/"))
     version = {"return": {"qemu": {"major": 9, "minor": 2, "micro": micro}}}
     monkeypatch.setattr(own_build.libvirt_qemu, "qemuMonitorCommand", lambda *_: json.dumps(version))
     it, guest = case(), SimpleNamespace(name="hvq-1")

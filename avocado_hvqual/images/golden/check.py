@@ -144,7 +144,9 @@ def _proof(folder: Path) -> Looked:
         Fact("clones seen", len(clones), str(folder / PROOF)),
     ]
     subjects = (f"proof of the image, {number}" for number, _ in enumerate(wrong, 1))
-    return looked(facts, [Defect(subject, it, "guests that are right") for subject, it in zip(subjects, wrong)])
+    return looked(
+        facts, [Defect(subject, it.rstrip("."), "guests that are right") for subject, it in zip(subjects, wrong)]
+    )
 
 
 def _seen(row: dict[str, Any], packages: dict[str, str]) -> proof.Seen:
@@ -162,7 +164,7 @@ def _template(folder: Path, programs: Programs) -> Looked:
         Fact("names in /etc/ssh", ", ".join(offline.names(path, "/etc/ssh", programs)), f"debugfs {path}"),
     ]
     expected = "nothing that is one machine's own"
-    return looked(facts, [Defect(f"template: {it.split(' ')[0]}", it, expected) for it in left])
+    return looked(facts, [Defect(f"template: {it.split(' ')[0]}", it.rstrip("."), expected) for it in left])
 
 
 def ask(wanted: Sequence[Check]) -> list[Result]:

@@ -80,7 +80,7 @@ def runs_on(guest: Guest, expect: Expect, build: Build) -> None:
     """Observe program_as_built and monitor_as_built: the process of the guest is that file, and its monitor tells that version."""
     record, vm = expect.record, guest.name
     exe = Path(f"/proc/{expect.one_process(guest)}/exe")
-    same = builds.digest(exe) == build.files[build.main]
+    same = exe.exists() and exe.samefile(build.path) and builds.digest(exe) == build.files[build.main]
     record.observe("program_as_built", same, "bool", vm)
     if not same:
         fail(record, "wrong-result", f"'{vm}' runs on '{exe.readlink()}', which is not {build.told}.", vm)

@@ -185,10 +185,10 @@ def test_a_disk_whose_holes_are_filled_is_a_defect(folder, tmp_path):
         (("booted", "facts", "kernel"), "6.1.0-other", "one: It runs the kernel '6.1.0-other'"),
         (("booted", "facts", "cmdline"), "root=LABEL=hvq-root", "one: It was booted by QEMU"),
         (("booted", "asked_login"), 61.0, "one: It asked for a login after 61.0 s"),
-        (("booted", "packages"), 2, "2 packages were seen, 1 are listed."),
-        (("clones", "guests", 1, "address"), "10.0.2.1", "Both 'clone-1' and 'clone-2' have the address '10.0.2.1'."),
+        (("booted", "packages"), 2, "2 packages were seen, 1 are listed"),
+        (("clones", "guests", 1, "address"), "10.0.2.1", "Both 'clone-1' and 'clone-2' have the address '10.0.2.1'"),
         (("clones", "guests", 0, "heartbeat"), "c-9", "clone-1: Its heartbeat tells of the boot 'c-9'"),
-        (("template", "is"), ["/root/.ssh/key is there."], "The template was not clean: /root/.ssh/key is there."),
+        (("template", "is"), ["/root/.ssh/key is there."], "The template was not clean: /root/.ssh/key is there"),
     ],
 )
 def test_a_proof_of_a_guest_that_is_not_right_is_no_proof(folder, tmp_path, place, value, told):
@@ -199,6 +199,7 @@ def test_a_proof_of_a_guest_that_is_not_right_is_no_proof(folder, tmp_path, plac
     at[place[-1]] = value
     (defect,) = asked(folder(other), "image.proof", tmp_path).looked.defects
     assert defect.found.startswith(told)
+    assert not defect.found.endswith(".")
 
 
 def test_a_proof_that_leaves_something_out_is_unknown(folder, tmp_path):

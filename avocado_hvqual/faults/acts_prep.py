@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can happen to guests of the golden image behind a test's back, by their agents."""
+"""What can happen behind a test's back to guests whose agents are asked, and to LUNs that a node is lent."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Callable
 
 from avocado_hvqual.errors import HvqualError
@@ -11,6 +13,7 @@ from avocado_hvqual.faults.acts import guests, virsh
 from avocado_hvqual.wait import until
 
 ONE_ID = "0123456789abcdef" * 2
+LUN = "/hvq-lun-"
 KEYS = "/etc/ssh/ssh_host_*"
 LONGEST = 20
 
@@ -32,9 +35,25 @@ def _ended(name: str, asked: dict[str, object]) -> dict[str, object]:
     return status if status.get("exited") else {}
 
 
+def _on_each_lun(*command: str) -> None:
+    """Run *command* with each loop device before a LUN file of ours."""
+    found = [one.parents[1] for one in Path("/sys/block").glob("loop*/loop/backing_file") if LUN in one.read_text()]
+    if not found:
+        message = "No loop device stands before a LUN file of ours."
+        raise HvqualError(message)
+    for folder in found:
+        done = subprocess.run([*command, f"/dev/{folder.name}"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            message = f"'{command[0]}' failed on {folder.name}: {done.stderr.strip()}"
+            raise HvqualError(message)
+
+
 PREP_ACTS: dict[str, Callable[[], None]] = {
     "machine-ids-alike": lambda: _in_each(f"echo {ONE_ID} > /etc/machine-id"),
     "host-keys-gone": lambda: _in_each(f"rm {KEYS}"),
+    "option-is-gone": lambda: _in_each("sed -i /^CONFIG_HOTPLUG_PCI=/d /boot/config-*"),
+    "lun-is-signed": lambda: _on_each_lun("mkswap"),
+    "lun-is-detached": lambda: _on_each_lun("losetup", "-d"),
     "unit-fails": lambda: _in_each("systemd-run --unit hvq-seeded /bin/false; sleep 1"),
     "package-is-gone": lambda: _in_each("sed -i 's/^Package: iperf3$/Package: iperf4/' /var/lib/dpkg/status"),
 }

@@ -12,9 +12,15 @@ SYSPREP = "hvqual.prep.image.sysprep"
 CLONE = "hvqual.prep.image.clone"
 OWN_QEMU = "hvqual.prep.qemu.custom_build"
 OWN_KERNEL = "hvqual.prep.kernel.custom_build"
+HW_VIRT = "hvqual.prep.hw_virt:half=guest"
+KCONFIG = "hvqual.prep.hotplug.kconfig:half=guest"
+RAW_LUN = "hvqual.prep.storage.raw_lun"
 IMAGES = (GOLDEN, SYSPREP, CLONE)
 PREP_FILTERS = {
     HOTPLUG_IN_GUEST: "prep.in_guest.hotplug.devices",
+    HW_VIRT: "prep.in_guest.hw_virt",
+    KCONFIG: "prep.in_guest.hotplug.kconfig",
+    RAW_LUN: "hvqual.prep.storage.raw_lun",
     GOLDEN: "prep.image.golden",
     SYSPREP: "prep.image.sysprep",
     CLONE: "prep.image.clone",
@@ -130,5 +136,33 @@ PREPARATION = (
         r"files of kernel .* are not what was built",
         "major",
         spoils="patched-kernel",
+    ),
+    Fault(
+        "guest-sees-no-hypervisor",
+        (HW_VIRT,),
+        r"the guest tells 'no hypervisor'",
+        "major",
+        lie="define",
+        rewrites="s,</cpu>,<feature policy='disable' name='hypervisor'/></cpu>,",
+    ),
+    Fault(
+        "guest-loses-an-option", (KCONFIG,), r"was built without CONFIG_HOTPLUG_PCI\.", "major", act="option-is-gone"
+    ),
+    Fault("guest-reboots-when-asked", (HW_VIRT, KCONFIG), r"boot_id_changes", "critical", act="reboot"),
+    Fault(
+        "lun-is-somebodys",
+        (RAW_LUN,),
+        r"LUN loop:\S+: free: found .*swap",
+        "major",
+        act="lun-is-signed",
+        step="node check",
+    ),
+    Fault(
+        "lun-is-gone",
+        (RAW_LUN,),
+        r"LUN loop:\S+: found no block device has this WWID",
+        "major",
+        act="lun-is-detached",
+        step="node check",
     ),
 )

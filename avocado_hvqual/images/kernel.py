@@ -31,6 +31,11 @@ class Kernel:
     image: Path
     modules: Path
 
+    @property
+    def configuration(self) -> Path:
+        """The file with the options of its build, which distributions put beside it."""
+        return self.image.with_name(f"config-{self.release}")
+
 
 def find(cache: Path) -> Kernel:
     """Return an installed kernel if there is one, else the distribution's, fetched into *cache* on first use."""

@@ -172,6 +172,7 @@ def base_archive(kernel: Kernel) -> Archive:
     """Return the initramfs without its secrets."""
     archive = Archive()
     for folder in (
+        "boot",
         "dev",
         "proc",
         "sys",
@@ -194,6 +195,9 @@ def base_archive(kernel: Kernel) -> Archive:
     archive.character_device("dev/null", 1, 3)
     _add_programs(archive)
     _add_modules(archive, kernel)
+    # A guest tells by it what its kernel can do, as a distribution's does.
+    if kernel.configuration.is_file():
+        archive.file(f"boot/{kernel.configuration.name}", kernel.configuration.read_bytes())
     archive.tree(_RECIPE)
     archive.link("init", "usr/bin/busybox")
     return archive

@@ -46,6 +46,13 @@ def fill(verbs: Any) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="also what touches the node for a moment; it is listed, and you are asked"
     )
+    parser.add_argument(
+        "--lun",
+        action="append",
+        default=[],
+        metavar="WWID",
+        help="a LUN beside those of the description, which must be in order too, as loop:/path/of/the/file (given once or more)",
+    )
     parser.add_argument("--yes", action="store_true", help="agree to what --deep touches")
     parser.add_argument("--json", action="store_true", help="write one JSON object (schemas/node-check.schema.json)")
     parser.add_argument("--list", action="store_true", help="list the checks and what each is for, and ask nothing")
@@ -59,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         for check in (*checks, *left_out):
             asking.say(f"{check.name}{' (--deep)' if check.touches else ''}: {check.why}")
         return 0
-    expectation = expectations.load(args.expect)
+    expectation = expectations.with_luns(expectations.load(args.expect), args.lun)
     if not _may_touch(args, checks):
         checks, left_out = registry.chosen(asking.only(args))
     node, began = ThisNode(expectation), time.monotonic()

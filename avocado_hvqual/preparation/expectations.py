@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -44,6 +44,16 @@ def load(given: Optional[str] = None) -> Expectation:
             message = f"{found.where(*place)}: '{pattern}' is no regular expression: {error}."
             raise DefinitionError(message) from error
     return Expectation(str(path), {**whole, **found.data})
+
+
+def with_luns(found: Expectation, wwids: Sequence[str]) -> Expectation:
+    """Return a description that lists the LUNs *wwids* too, and that does without none."""
+    if not wwids:
+        return found
+    storage = found.sections["storage"]
+    luns = [*storage["luns"], *({"wwid": wwid} for wwid in wwids)]
+    without = [name for name in found.sections["not_required"] if name != "luns"]
+    return Expectation(found.source, {**found.sections, "storage": {**storage, "luns": luns}, "not_required": without})
 
 
 def names() -> list[str]:

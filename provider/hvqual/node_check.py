@@ -26,15 +26,16 @@ ANSWERED = (0, 70, 71)
 """The exit statuses with which the command has answered: as expected, a defect, something not seen."""
 
 
-def ask(checks: Sequence[str], description: str, timeout: float) -> dict[str, Any]:
+def ask(checks: Sequence[str], description: str, timeout: float, luns: Sequence[str] = ()) -> dict[str, Any]:
     """
     Return what `node check --deep` says to *checks*, held against the *description* (a file or a shipped name; empty: the shipped default).
 
-    *timeout* in seconds. TestError with the command's own words when it does not answer, or not to each of *checks*.
+    *timeout* in seconds; *luns* are WWIDs of LUNs beside those of the description. TestError with the command's own words when it does
+    not answer, or not to each of *checks*.
     """
-    return told_by(
-        ("node", "check", "--deep", "--yes"), checks, ["--expect", description] if description else [], timeout
-    )
+    rest = ["--expect", description] if description else []
+    rest += [word for lun in luns for word in ("--lun", lun)]
+    return told_by(("node", "check", "--deep", "--yes"), checks, rest, timeout)
 
 
 def told_by(verb: Sequence[str], checks: Sequence[str], rest: Sequence[str], timeout: float) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 from provider.hvqual import marks
 from provider.hvqual.settings_file import is_kernel_file, read_setting, write_setting
+from provider.hvqual.undo_block import detach_loop, refuse_loop
 from provider.hvqual.undo_daemon import refuse_daemon, start_daemon
 from provider.hvqual.undo_libvirt import (
     destroy_domain,
@@ -219,5 +220,6 @@ ACTIONS: dict[str, Action] = {
     "kill_process": _action(kill_process, "process", moot=True),
     "kill_matching": _action(kill_matching, "words", moot=True, refuse=_refuse_words),
     "swap_off": _action(swap_off, "path", moot=True, refuse=refuse_swap),
+    "detach_loop": _action(detach_loop, "path", moot=True, refuse=refuse_loop),
     "umount": _action(_umount, "path", moot=True, refuse=_refuse_path),
 }

@@ -157,6 +157,7 @@ def test_initramfs_holds_the_contracts_parts(image, image_home, tmp_path):
         "etc/inittab",
         "init",
         "dev/console",
+        f"boot/config-{kernel.find(image_home / 'images/cache/kernel').release}",
     ):
         assert part in names
     modules = " ".join(names).replace("-", "_")

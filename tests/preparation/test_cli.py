@@ -11,9 +11,11 @@ import pytest
 from avocado_hvqual import exit_codes
 from avocado_hvqual.load import schema
 from avocado_hvqual.plugins.cli import dispatch
-from avocado_hvqual.preparation import expectations, registry, report, running
+from avocado_hvqual.preparation import cli_check, expectations, registry, report, running
 from avocado_hvqual.preparation.model import Check, Defect, Fact, looked
 from tests.preparation.seeds import NODE, SEEDS
+from tests.preparation.services import LOOP
+from tests.preparation.services import NODE as SERVICES
 
 # A machine is what it is: these checks answer met or unmet, and never need libvirt or a guest.
 ONLY = ["--only", "hotplug,host.profile"]
@@ -119,6 +121,17 @@ def test_what_a_node_says_moves_no_cursor_and_forges_no_line():
     lines = list(report.lines(report.Report("local", NODE, evil, results, (), 0.1)))
     assert not any("\x1b" in line or "\n" in line for line in lines)
     assert [line for line in lines if line.startswith("[")] == ["[X] c: unmet"]
+
+
+def test_a_lun_that_is_named_is_required_even_where_luns_are_not(capsys, monkeypatch):
+    monkeypatch.setattr(cli_check, "ThisNode", lambda expectation: SERVICES.changed(expected=expectation.sections))
+    for words, status in ((["--lun", LOOP], 0), (["--lun", "loop:/no/such"], exit_codes.NODE_DEFECT)):
+        assert dispatch(["node", "check", "--json", "--expect", "lab", "--only", "storage.raw_lun", *words]) == status
+        (check,) = json.loads(capsys.readouterr().out)["checks"]
+        assert [one["subject"] for one in check["defects"]] == ([f"LUN {words[1]}"] if status else [])
+    plain = expectations.load("lab")
+    assert expectations.with_luns(plain, []) is plain
+    assert "luns" in plain.sections["not_required"]
 
 
 def test_nothing_asked_is_no_approval():

@@ -18,13 +18,13 @@ from avocado.core.exceptions import TestError
 from avocado.utils import process
 from virttest import virsh
 
-from provider.hvqual import capability, images, libvirt_guests, marks, node_check, pools
+from provider.hvqual import capability, images, libvirt_guests, marks, node_check, pools, undo_processes
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import Disk, domain_xml
 from provider.hvqual.expect import Expect
 from provider.hvqual.guests import MIB, Guest
 from provider.hvqual.host_config import Shape, specs
-from provider.hvqual.host_state import domain_guard
+from provider.hvqual.host_state import domain_guard, temporary_process
 from provider.hvqual.libvirt_guests import Making, uri_of
 from provider.hvqual.libvirt_truth import Libvirt
 from provider.hvqual.steps import fail
@@ -165,8 +165,11 @@ def cloned(case: Case[Any], of: Source) -> Making:
 
 
 def _virt_clone(guest: Guest, expect: Expect, of: Source, timeout: float) -> None:
-    words = ["virt-clone", "--connect", expect.uri, "--original", of.name, "--name", guest.name]
-    done = process.run(shlex.join([*words, "--file", guest.spec.disk]), timeout=timeout, ignore_status=True)
+    own = f"--name {guest.name} --file"
+    words = ["virt-clone", "--connect", expect.uri, "--original", of.name, *own.split(), guest.spec.disk]
+    # One that outlived the test would define its domain after the test's traces were removed.
+    with temporary_process(own, lambda: [it.pid for it in undo_processes.matching(own.split())]):
+        done = process.run(shlex.join(words), timeout=timeout, ignore_status=True)
     if done.exit_status:
         message = f"virt-clone refused to make '{guest.name}': {done.stderr_text.strip()[-600:]}"
         fail(expect.record, "operation-refused", message, guest.name)

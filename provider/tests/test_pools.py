@@ -113,3 +113,33 @@ def test_a_libvirt_that_lies_is_a_failed_restore(libvirt):
     libvirt.pools = [Pool(libvirt, "hvq-abc", "u9", "/d")]
     details = {"name": "hvq-abc", "uuid": "u9"}
     assert undo_actions.run("destroy_pool", details, Path("/"), same_boot=True)[0] == "failed"
+
+
+class Busy(Pool):
+    """A pool in which libvirtd writes until it was asked so often."""
+
+    refusals = 2
+
+    def destroy(self):
+        """Refuse, as libvirt 9.0 does."""
+        if self.refusals:
+            self.refusals -= 1
+            message = f"internal error: pool '{self.name()}' has asynchronous jobs running."
+            raise RefusedError(message)
+        super().destroy()
+
+
+class RefusedError(Exception):
+    """libvirt's error."""
+
+
+@pytest.mark.parametrize(("refusals", "told"), [(2, "restored"), (10**9, "failed")])
+def test_a_pool_that_is_written_in_is_waited_for(libvirt, monkeypatch, refusals, told):
+    """Whoever asked for a volume may have died; libvirtd writes on, and the pool goes when it is done, or the node is tainted."""
+    monkeypatch.setattr(marks, "libvirt_module", lambda: type("Module", (), {"libvirtError": RefusedError}))
+    monkeypatch.setattr(undo_pool, "JOBS_S", 1.0)
+    libvirt.pools = [Busy(libvirt, "hvq-abc", "u9", "/d")]
+    libvirt.pools[0].refusals = refusals
+    details = {"name": "hvq-abc", "uuid": "u9"}
+    assert undo_actions.run("destroy_pool", details, Path("/"), same_boot=True)[0] == told
+    assert bool(libvirt.pools) is (told == "failed")

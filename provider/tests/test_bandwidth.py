@@ -128,8 +128,7 @@ def test_a_process_s_time_counts_threads_that_have_ended():
 class Stand:
     """A stand of one guest, whose speeds are *speeds* one after the other, while others use *others* of two CPUs."""
 
-    def __init__(self, monkeypatch, *speeds, waits=(3,), others=(0.0,), looks=1):
-        self.looks = looks
+    def __init__(self, monkeypatch, *speeds, waits=(3,), others=(0.0,)):
         self.guests, self.expect, self.asked = [guest()], Expect(), []
         self.case = type("Case", (), {"record": self.expect, "wanted": None})()
         self.expect.step = lambda *_: contextlib.nullcontext()
@@ -146,7 +145,7 @@ class Stand:
 
     def held(self):
         """Return the guests in the hands of what is tested."""
-        return HeldBack(self, self.guests, 50, 1, self.looks)
+        return HeldBack(self, self.guests, 50, 1)
 
     @property
     def seen(self):
@@ -184,8 +183,8 @@ def test_a_limit_on_the_whole_counts_all_of_qemu(monkeypatch):
 @pytest.mark.parametrize(
     ("now", "waits", "seen"),
     [
-        (Speed((0.8, 0.9), 2.0, 81.0), (0, 0), {"free_waits": 0, "speed_recovered": 0.9}),
-        (Speed((0.4, 0.4), 0.9, 40.5), (0, 15), {"free_waits": 15, "speed_recovered": 0.45}),
+        (Speed((0.8, 0.9), 2.0, 81.0), (0, 0), {"free_waits": 0, "cpu_recovered": 0.9, "speed_recovered": 0.9}),
+        (Speed((0.4, 0.4), 0.9, 40.5), (0, 15), {"free_waits": 15, "cpu_recovered": 0.4, "speed_recovered": 0.45}),
     ],
 )
 def test_a_limit_that_is_lifted_holds_nobody_back(monkeypatch, now, waits, seen):
@@ -201,16 +200,6 @@ def test_it_is_measured_again_when_others_used_the_node(monkeypatch):
     disturbed = Speed((0.3, 0.3), 0.7, 20.0)
     stand = Stand(monkeypatch, disturbed, disturbed, FREE, others=(0.5, 0.2, 0.1))
     assert stand.held().free["hvq-1"] == FREE
-
-
-def test_the_best_of_several_is_what_a_guest_can_do(monkeypatch):
-    """A machine does less for a second now and then, and a limit that stayed would hold each of them back."""
-    slow = Speed((0.8, 0.9), 2.0, 60.0)
-    stand = Stand(monkeypatch, slow, FREE, slow, slow, slow, FREE, waits=(0, 0), looks=3)
-    held = stand.held()
-    assert held.free["hvq-1"] == FREE
-    held.free_again("vcpu")
-    assert stand.seen == {"free_waits": 0, "speed_recovered": 1}
 
 
 def test_a_node_that_is_never_calm_measures_nothing(monkeypatch):

@@ -15,13 +15,12 @@ from provider.hvqual.operations.held_back import HeldBack, counting_on, defined_
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """What is limited and measured, what is only told; to what part of its speed (percent); seconds of work, and how often."""
+    """What is limited and measured, what is only told; to what part of its speed (percent), and seconds of work."""
 
     quota_measured: tuple[str, ...]
     quota_told: tuple[str, ...]
     quota_percent: float
     burn: float
-    burn_looks: int
 
 
 def run(test, params, env):
@@ -36,8 +35,8 @@ def run(test, params, env):
         own = it.own
         with stand.watched():
             for turn in in_turns(stand.guests, pins.node_cpus(it.wanted)):
-                with counting_on(turn, own.burn * own.burn_looks * 20 + 120):
-                    guests = HeldBack(stand, turn, own.quota_percent, own.burn, own.burn_looks)
+                with counting_on(turn, own.burn * 40 + 120):
+                    guests = HeldBack(stand, turn, own.quota_percent, own.burn)
                     for what in own.quota_measured:
                         guests.limited(what)
                         guests.free_again(what)

@@ -22,6 +22,8 @@ from avocado_hvqual.model.record import (
 from avocado_hvqual.tries import Job
 
 Line = journal.Line
+OVER = ("finished", "stopped")
+"""A campaign that ended so by itself was over: that the node boots for a fix, a new kernel, or for anything else, befell no campaign."""
 
 
 class _Reader:
@@ -65,23 +67,30 @@ class _Reader:
     def take(self, line: Line) -> None:
         """Take one line."""
         if self.boot_id and line.boot_id != self.boot_id and not self.reboot_is_planned:
-            during = next(reversed(list(self.running)), "")
-            where = (
-                f"during '{during}'"
-                if during
-                else f"between cases, after '{self.latest}'"
-                if self.latest
-                else "before the first case"
-            )
-            self.reboots.append(
-                Reboot(during, f"The node booted anew {where}, and nobody had announced it.", self.build, line.number)
-            )
+            self.booted_anew(line)
         if line.boot_id != self.boot_id:
             self.reboot_is_planned = False
         self.boot_id, self.wall = line.boot_id, line.wall
         handle = _HANDLERS.get(line.kind)
         if handle is not None:
             handle(self, line)
+
+    def booted_anew(self, line: Line) -> None:
+        """Take a reboot that nobody had announced; one after the campaign's end is noted, and befell no campaign."""
+        if self.ended in OVER:
+            self.notes.append("The node was booted anew after the campaign had come to its end, and before it went on.")
+            return
+        during = next(reversed(list(self.running)), "")
+        where = (
+            f"during '{during}'"
+            if during
+            else f"between cases, after '{self.latest}'"
+            if self.latest
+            else "before the first case"
+        )
+        self.reboots.append(
+            Reboot(during, f"The node booted anew {where}, and nobody had announced it.", self.build, line.number)
+        )
 
     def on_plan(self, line: Line) -> None:
         try:

@@ -157,7 +157,8 @@ MUTANTS = {
     "a-reboot-that-resume-finds-is-not-told": Mutant(
         "campaign/breaks.py", "if one.line > since and _is_news(one, lines)", "if one.line > since and False", BREAKS),
     "a-boot-after-the-end-is-told": Mutant(
-        "campaign/breaks.py", 'over = before.kind == "campaign-end" and', 'over = before.kind == "stop" and', BREAKS),
+        "retelling.py", "if self.ended in OVER:", 'if self.ended == "stop":', BREAKS),
+    "a-boot-after-the-end-is-no-finding-whoever-ended-it": Mutant("retelling.py", "if self.ended in OVER:", "if self.ended:", BREAKS),
     "what-was-told-is-told-again": Mutant("campaign/alarm.py", "self._criticals.knows(news.told)", "self._criticals.knows(())", BREAKS),
     "what-the-test-saw-is-forgotten": Mutant("campaign/alarm.py", "if news.attempt is not None:", "if news.attempt is None:", BREAKS),
     # Bugs are filed once.

@@ -17,8 +17,6 @@ from avocado_hvqual.journal_reading import Line
 from avocado_hvqual.model.finding import FindingKind
 from avocado_hvqual.model.record import Attempt, HealthEvent, Reboot
 
-OVER = ("finished", "stopped")
-"""A campaign that ended so by itself was over: that the node boots for a fix, or for anything else, befell no campaign."""
 REBOOT = FindingKind.HOST_REBOOT.value
 
 
@@ -59,9 +57,7 @@ def _since(lines: Sequence[Line]) -> int:
 
 
 def _is_news(reboot: Reboot, lines: Sequence[Line]) -> bool:
-    before, after = lines[reboot.line - 2], lines[reboot.line - 1 :]
-    over = before.kind == "campaign-end" and before.data["status"] in OVER
-    return not over and not any(_about(line) == REBOOT for line in _alarms(after))
+    return not any(_about(line) == REBOOT for line in _alarms(lines[reboot.line - 1 :]))
 
 
 def _alarms(lines: Sequence[Line]) -> list[Line]:

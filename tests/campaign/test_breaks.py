@@ -109,6 +109,11 @@ def test_a_boot_after_the_end_befell_no_campaign_unless_somebody_broke_it_off(fo
         journal.append("health-state", {"case": None, "state": "known", "reason": ""})
         journal.append("campaign-end", {"status": status})
     assert told(folder) == [("host-reboot", "")] * expected
+    record = load_campaign(folder)
+    assert [one.kind.value for one in judged(record).findings].count("host-reboot") == expected, (
+        "the judge says the same"
+    )
+    assert ("booted anew after the campaign had come to its end" in " ".join(record.notes)) == (not expected)
     assert told(folder, "boot-3") == [("host-reboot", "")], "this one befell it"
 
 

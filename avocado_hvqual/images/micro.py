@@ -195,9 +195,6 @@ def base_archive(kernel: Kernel) -> Archive:
     archive.character_device("dev/null", 1, 3)
     _add_programs(archive)
     _add_modules(archive, kernel)
-    # A guest tells by it what its kernel can do, as a distribution's does.
-    if kernel.configuration.is_file():
-        archive.file(f"boot/{kernel.configuration.name}", kernel.configuration.read_bytes())
     archive.tree(_RECIPE)
     archive.link("init", "usr/bin/busybox")
     return archive
@@ -225,7 +222,7 @@ def _add_programs(archive: Archive) -> None:
 
 
 def _add_modules(archive: Archive, kernel: Kernel) -> None:
-    """Add the modules, the list of those to load at boot, and the index for modprobe."""
+    """Add the modules, the list of those to load at boot, the index for modprobe, and with which options the kernel was built."""
     files, missing = kernels.module_files(kernel, _MODULES)
     if missing:
         lacking = f"The kernel {kernel.release} has no module {', '.join(missing)}"
@@ -239,6 +236,9 @@ def _add_modules(archive: Archive, kernel: Kernel) -> None:
         archive.file(str(place / paths[path]), kernels.read_module(path))
     loaded = "".join(f"{kernel.release}/{paths[path]}\n" for path in files)
     archive.file("etc/modules.load", loaded.encode())
+    # A guest tells by it what its kernel can do, as a distribution's does.
+    if kernel.configuration.is_file():
+        archive.file(f"boot/{kernel.configuration.name}", kernel.configuration.read_bytes())
     _add_module_index(archive, place, kernel)
 
 

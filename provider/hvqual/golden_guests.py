@@ -11,19 +11,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, cast
+from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 from avocado.core.exceptions import TestError
 from avocado.utils import process
 from virttest import virsh
 
-from provider.hvqual import capability, images, libvirt_guests, marks, node_check, pools, undo_processes
+from provider.hvqual import capability, image_disks, images, libvirt_guests, marks, node_check, pools, undo_processes
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import Disk, domain_xml
 from provider.hvqual.expect import Expect
-from provider.hvqual.guests import MIB, Guest
-from provider.hvqual.host_config import Shape, specs
+from provider.hvqual.guests import Guest
+from provider.hvqual.host_config import specs
 from provider.hvqual.host_state import domain_guard, temporary_process
 from provider.hvqual.libvirt_guests import Making, uri_of
 from provider.hvqual.libvirt_truth import Libvirt
@@ -68,18 +68,6 @@ def built(case: Case[Any]) -> tuple[str, dict[str, str]]:
     return str(manifest["kernel_release"]), cast("dict[str, str]", packages)
 
 
-def of_the_size(image: images.Image) -> Callable[[Shape], Shape]:
-    """Return what gives each VM one disk of the size of the image's."""
-    mib = cast("Path", image.disk).stat().st_size // MIB
-    return lambda shape: replace(shape, disks_mib=(mib,))
-
-
-def copied(guest: Guest, _expect: Expect) -> None:
-    """Copy the image's disk for the guest: by reference where the file system can, else without its holes."""
-    command = f"cp --reflink=auto --sparse=always {shlex.quote(str(guest.image.disk))} {shlex.quote(guest.spec.disk)}"
-    process.run(command, timeout=300)
-
-
 def own_loader_xml(guest: Guest) -> str:
     """Return the XML of a guest whose disk's own boot loader starts it; the host tells its kernel nothing."""
     whole = domain_xml(guest.spec, guest.image, guest.place)
@@ -90,8 +78,7 @@ def own_loader_xml(guest: Guest) -> str:
     return text
 
 
-OWN_LOADER = Making(copied, own_loader_xml)
-DIRECT = Making(copied)
+OWN_LOADER = Making(xml=own_loader_xml)
 
 
 @dataclass(frozen=True)
@@ -135,7 +122,7 @@ def source(case: Case[Any], image: images.Image) -> Iterator[Source]:
     capability.require("virt-clone", there or "install the package virtinst", case.record, ok=bool(there))
     disk, uri = cast("Path", image.disk), uri_of(case)
     (shape,) = libvirt_guests.shapes_of(replace(case, wanted=replace(case.wanted, vm_count=1)))
-    (spec,) = specs([of_the_size(image)(shape)], f"{marks.PREFIX}{case.token}-golden", case.wanted)
+    (spec,) = specs([image_disks.sized(shape, image)], f"{marks.PREFIX}{case.token}-golden", case.wanted)
     spec = replace(spec, disks=(Disk(str(disk), spec.disks[0].mib, "raw"),))
     accelerator = capability.accelerator_of(case.wanted.qemu_binary, case.record)
     xml = Path(case.test.logdir) / f"{spec.name}.xml"

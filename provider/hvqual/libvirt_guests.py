@@ -11,11 +11,11 @@ from typing import Any, Callable, Optional
 
 from virttest import virsh
 
-from provider.hvqual import capability, host_config, images, marks, warm
+from provider.hvqual import capability, host_config, image_disks, images, marks, warm
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import Place, Spec, domain_xml
 from provider.hvqual.expect import Expect
-from provider.hvqual.guests import Guest, make_disks
+from provider.hvqual.guests import Guest
 from provider.hvqual.heartbeat import Observer, free_socket_path
 from provider.hvqual.host_config import Shape
 from provider.hvqual.host_state import domain_guard, huge_pages, temporary_path
@@ -37,10 +37,6 @@ def _as_it_is(shape: Shape) -> Shape:
     return shape
 
 
-def _fresh_disks(guest: Guest, _expect: Expect) -> None:
-    make_disks(guest.spec)
-
-
 def _own_xml(guest: Guest) -> str:
     return domain_xml(guest.spec, guest.image, guest.place)
 
@@ -49,7 +45,7 @@ def _own_xml(guest: Guest) -> str:
 class Making:
     """How a case's guests come to be: who makes their disks (and may make the domain: its identity is the model's then), and their XML."""
 
-    disks: Callable[[Guest, Expect], None] = _fresh_disks
+    disks: Callable[[Guest, Expect], None] = image_disks.made
     xml: Callable[[Guest], str] = _own_xml
 
 
@@ -74,7 +70,7 @@ def defined(
         address = truth.network_address(wanted.network)
         observer = stack.enter_context(Observer(address, wanted.witness_port))
         expect = Expect(truth, case.record, uri, wanted.operation_timeout)
-        found = [otherwise(shape) for shape in shapes_of(case)]
+        found = [image_disks.sized(otherwise(shape), image) for shape in shapes_of(case)]
         stack.enter_context(_reserved(case, found))
         network = [address, truth.gateway(wanted.network)]
         warm = _warm(case, found, [image.digest, accelerator, *network, *_builds(truth, wanted.qemu_binary)])

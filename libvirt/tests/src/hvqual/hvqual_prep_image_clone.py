@@ -33,7 +33,7 @@ def run(test, params, env):
         image = golden_guests.load(it)
         before = content(image.disk)
         with golden_guests.source(it, image) as source:
-            with defined(it, golden_guests.of_the_size(image), golden_guests.cloned(it, source)) as stand:
+            with defined(it, making=golden_guests.cloned(it, source)) as stand:
                 stand.each(golden.up, it.own.settle_timeout)
                 with stand.watched():
                     stand.hold()

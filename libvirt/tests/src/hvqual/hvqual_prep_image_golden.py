@@ -30,8 +30,9 @@ def run(test, params, env):
     """
     with case(test, params, env, ImageGolden) as it:
         golden_guests.look(it, ("image.content", "image.disk", "image.proof"), it.own.check_timeout)
-        image, (release, packages) = golden_guests.load(it), golden_guests.built(it)
-        with defined(it, golden_guests.of_the_size(image), golden_guests.OWN_LOADER) as stand:
+        golden_guests.load(it)
+        release, packages = golden_guests.built(it)
+        with defined(it, making=golden_guests.OWN_LOADER) as stand:
             (guest,) = stand.guests
             golden.up(guest, stand.expect, it.own.settle_timeout)
             with stand.watched():

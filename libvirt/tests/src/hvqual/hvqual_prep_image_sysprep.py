@@ -29,8 +29,8 @@ def run(test, params, env):
     """
     with case(test, params, env, ImageSysprep) as it:
         golden_guests.look(it, ("image.template",), it.own.check_timeout)
-        image = golden_guests.load(it)
-        with defined(it, golden_guests.of_the_size(image), golden_guests.DIRECT) as stand:
+        golden_guests.load(it)
+        with defined(it) as stand:
             (guest,) = stand.guests
             golden.up(guest, stand.expect, it.own.settle_timeout)
             with stand.watched():

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest of an image with a system gets a copy of it, as large and as sparse; one of an image without gets an empty disk."""
+
+import dataclasses
+
+import pytest
+
+from provider.hvqual import image_disks
+from provider.hvqual.domain_xml import Disk
+from provider.hvqual.host_config import Shape
+
+pytestmark = pytest.mark.contract
+SHAPE = Shape(1, 131072, (64, 32))
+
+
+def guest(folder, disk):
+    """Return a guest of an image with *disk*, whose own disk does not exist yet."""
+    own = folder / "hvq-1.raw"
+    spec = type("Spec", (), {"disk": str(own), "disks": (Disk(str(own), 1),)})()
+    return own, type("Guest", (), {"spec": spec, "image": type("Image", (), {"disk": disk})()})()
+
+
+def test_a_disk_with_a_system_is_copied_with_its_holes(tmp_path):
+    system = tmp_path / "golden.raw"
+    with system.open("wb") as stream:
+        stream.write(b"boot")
+        stream.truncate(8 << 20)
+    own, one = guest(tmp_path, system)
+    image_disks.made(one, None)
+    assert own.read_bytes() == system.read_bytes()
+    assert own.stat().st_blocks * 512 < 1 << 20
+    assert image_disks.sized(SHAPE, one.image) == dataclasses.replace(SHAPE, disks_mib=(8,))
+
+
+def test_an_image_without_a_disk_leaves_all_as_it_is(tmp_path):
+    own, one = guest(tmp_path, None)
+    image_disks.made(one, None)
+    assert own.read_bytes() == bytes(1 << 20)
+    assert image_disks.sized(SHAPE, one.image) is SHAPE

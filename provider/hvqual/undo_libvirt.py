@@ -93,7 +93,7 @@ def _with(details: dict[str, Any], kind: str, act: Callable[[Any], str | None]) 
         did = act(thing)
         thing = _lookup(conn, details, kind)
         if thing is not None and (thing.isActive() if act is _destroy else thing.isPersistent()):
-            return "failed", f"the {kind} '{name}' is still there after libvirt said that it was {did}"
+            return "failed", f"the {kind} '{name}' is still there after libvirt said that it was {did or 'not running'}"
         return ("restored", f"{kind} '{name}' {did}") if did else ("gone", f"{kind} '{name}' was so already")
 
 
@@ -118,9 +118,22 @@ def undefine_network(details: dict[str, Any], _home: Path) -> tuple[str, str]:
 
 
 def _destroy(thing: Any) -> str | None:
+    """
+    Destroy a domain or a network; None when it was not running, or ended by itself before libvirt came to it.
+
+    A QEMU that had just been killed was active when it was asked, and libvirt 9.0 then refused to destroy what was not running; `_with`
+    looks whether it is really gone.
+    """
     if not thing.isActive():
         return None
-    thing.destroy()
+    libvirt = marks.libvirt_module()
+    try:
+        thing.destroy()
+    except libvirt.libvirtError as error:
+        ended = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK)
+        if error.get_error_code() not in ended:
+            raise
+        return None
     return "destroyed"
 
 

@@ -40,6 +40,20 @@ class Domain:
         self.done.append("destroy")
 
 
+class Ending(Domain):
+    """One that libvirt refuses to destroy, with *code*; meanwhile it *ends* by itself, or does not."""
+
+    def __init__(self, code, *, ends):
+        super().__init__(marked=True)
+        self.code, self.ends = code, ends
+
+    def destroy(self):
+        self.active = not self.ends
+        error = marks.libvirt_module().libvirtError("Requested operation is not valid: domain is not running")
+        error.err = (self.code, 10, str(error), 2, None, None, None, -1, -1)
+        raise error
+
+
 @pytest.fixture
 def libvirt(monkeypatch):
     """A libvirt with the domains that the test puts there."""
@@ -70,3 +84,22 @@ def test_only_what_is_ours_is_destroyed(libvirt, tmp_path, domain, details, dest
     libvirt.append(Domain(**domain))
     status, _ = undo_actions.run("destroy_domain", details, tmp_path, same_boot=True)
     assert (status, libvirt[0].done) == (("restored", ["destroy"]) if destroyed else ("gone", []))
+
+
+@pytest.mark.parametrize(
+    ("code", "ends", "status"),
+    [("VIR_ERR_OPERATION_INVALID", True, "gone"), ("VIR_ERR_OPERATION_INVALID", False, "failed")],
+)
+def test_a_domain_that_ends_by_itself_meanwhile_is_gone_and_one_that_does_not_is_told(
+    libvirt, tmp_path, code, ends, status
+):
+    libvirt.append(Ending(getattr(marks.libvirt_module(), code), ends=ends))
+    found, told = undo_actions.run("destroy_domain", {"name": "hvq-1"}, tmp_path, same_boot=True)
+    assert found == status, told
+
+
+def test_another_refusal_is_no_end(libvirt, tmp_path):
+    module = marks.libvirt_module()
+    libvirt.append(Ending(module.VIR_ERR_INTERNAL_ERROR, ends=True))
+    with pytest.raises(module.libvirtError):
+        undo_actions.run("destroy_domain", {"name": "hvq-1"}, tmp_path, same_boot=True)

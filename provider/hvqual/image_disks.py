@@ -7,6 +7,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from avocado.core.exceptions import TestError
 from avocado.utils import process
 
 from provider.hvqual.guests import MIB, Guest, make_disks
@@ -25,9 +26,17 @@ def sized(shape: Shape, image: Image) -> Shape:
 
 
 def made(guest: Guest, _expect: Expect) -> None:
-    """Make the guest's disks; a copy of its image's by reference where the file system can, else without its holes."""
+    """
+    Make the guest's disks; a copy of its image's by reference where the file system can, else without its holes.
+
+    TestError when one is there already, or is to be of another format than the image's, which is raw.
+    """
+    make_disks(guest.spec)
     if guest.image.disk is None:
-        make_disks(guest.spec)
         return
-    command = f"cp --reflink=auto --sparse=always {shlex.quote(str(guest.image.disk))} {shlex.quote(guest.spec.disk)}"
+    (own,) = guest.spec.disks
+    if own.format != "raw":
+        message = f"The disk of the image '{guest.image.name}' is raw, the guest's is to be {own.format}. Leave hv_disk_format at raw."
+        raise TestError(message)
+    command = f"cp --reflink=auto --sparse=always {shlex.quote(str(guest.image.disk))} {shlex.quote(own.path)}"
     process.run(command, timeout=_TIMEOUT_S)

@@ -88,7 +88,8 @@ def test_serial_channel_comes_back(observer, tmp_path):
     for seq in (1, 2):
         guest = Guest(path)
         guest.peer.sendall(f"HB1 vm1 {BOOT} {seq} 5\nHB1 vm1 ".encode())
-        until(lambda seq=seq: [b for b in observer.beats("vm1", SERIAL) if b.seq == seq], 5, "a beat")
+        (beat,) = until(lambda seq=seq: [b for b in observer.beats("vm1", SERIAL) if b.seq == seq], 5, "a beat")
+        assert (beat.boot_id, beat.seq) == (BOOT, seq)
         guest.close()
         (tmp_path / "vm1.hb").unlink()
 

@@ -126,6 +126,7 @@ def test_a_kernel_that_tells_nothing_is_not_one_that_has_all(said):
     ("wanted", "gone", "named"),
     [
         (("CONFIG_X; reboot",), (), "hv_kconfig_required has 'CONFIG_X; reboot'"),
+        ((), (), "hv_kconfig_required names no option"),
         (("CONFIG_X",), ("CONFIG_X",), "hv_kconfig_gone has 'CONFIG_X'"),
         (("CONFIG_X",), ("x:3.11",), "hv_kconfig_gone has 'x'"),
     ],

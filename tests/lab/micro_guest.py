@@ -132,9 +132,10 @@ class MicroGuest:
         if match and match.group(2) == self.name:
             self.beats[match.group(1)].append((stamp, match.group(3), int(match.group(4)), int(match.group(5))))
 
-    def wait_beats(self, channel: str, more: int = 5, timeout: float = 60.0) -> None:
+    def wait_beats(self, channel: str, more: int = 5, timeout: float = 60.0) -> bool:
+        """Return whether so many beats more came; WaitTimeoutError, which says which, when they did not."""
         before = len(self.beats[channel])
-        wait.until(
+        return wait.until(
             lambda: len(self.beats[channel]) >= before + more, timeout, f"{more} heartbeats {channel} of {self.name}"
         )
 

@@ -145,20 +145,21 @@ def test_beat_takes_another_way_out_when_its_interface_is_unplugged(guest):
     outside.listen_udp("fabric")
     try:
         in_host("hv-a", "virsh", "detach-interface", guest.name, "network", "--mac", first, "--live")
-        outside.wait_beats("HB2", 5)
+        assert outside.wait_beats("HB2", 5)
         in_host("hv-a", "virsh", "attach-interface", guest.name, "network", "default", "--model", "virtio", "--live")
         wait.until(
             lambda: "192.168.122." in in_host("hv-a", "virsh", "domifaddr", guest.name), 30, "the new interface's lease"
         )
         in_host("hv-a", "virsh", "detach-interface", guest.name, "bridge", "--mac", second, "--live")
-        guest.wait_beats("HB2", 5)
+        assert guest.wait_beats("HB2", 5)
     finally:
         outside._listener.kill()
         outside._listener.communicate()
 
 
 def test_bonding_can_be_loaded(guest):
-    guest.ssh("modprobe bonding && test -d /proc/net/bonding && rmmod bonding")
+    assert "bond0" not in guest.ssh("modprobe bonding && ls -d /proc/net/bonding && rmmod bonding && ls /sys/class/net")
+    assert "bonding" not in guest.ssh("cut -d' ' -f1 /proc/modules")
 
 
 def test_serial_beat_goes_on_when_the_host_comes_back_and_is_not_made_up_for(guest):
@@ -184,7 +185,7 @@ def test_udp_beat_survives_a_silent_gateway(guest):
     guest._listener.communicate()
     guest.wait_beats("HB1", 30)
     guest.listen_udp()
-    guest.wait_beats("HB2", 10, timeout=10)
+    assert guest.wait_beats("HB2", 10, timeout=10)
 
 
 def test_beats_go_on_after_save_and_restore(guest):

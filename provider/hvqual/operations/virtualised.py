@@ -86,6 +86,9 @@ def options_on(guest: Guest, expect: Expect, wanted: Sequence[str], gone: Sequen
     TestError where the guest's kernel does not tell its configuration: nothing is known then.
     """
     record = expect.record
+    if not wanted:
+        message = "hv_kconfig_required names no option, so nothing would be asked of the guest's kernel."
+        raise TestError(message)
     since = dict(_since(one) for one in gone)
     names = "|".join(_name(one, "hv_kconfig_required") for one in wanted)
     with record.step("read kernel configuration", guest.name):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the cases rely on is in the micro guest: every channel to the outside, witness, hotplug, power button."""
 
+import dataclasses
 import time
 
 import bare_guest
 import pytest
 
+from avocado_hvqual.images.initramfs import Archive
 from avocado_hvqual.wait import until
 from provider.hvqual.heartbeat import NETWORK, SERIAL
 
@@ -76,6 +78,30 @@ def test_plugged_cpu_and_memory_come_online_by_themselves(guest):
         )
 
     assert until(grown, bare_guest.READY, "one more CPU and 256 MiB more memory in the guest", interval=0.5)
+
+
+def with_program(image, folder, path, script):
+    """Return *image* with another program at *path*: a second archive behind its own wins."""
+    archive = Archive()
+    archive.file(path, script.encode(), 0o755)
+    own = image.initrd.read_bytes()
+    initrd = folder / "initrd.img"
+    initrd.write_bytes(own + b"\0" * (-len(own) % 4) + archive.to_bytes())
+    return dataclasses.replace(image, initrd=initrd)
+
+
+def test_a_port_that_came_before_anybody_listened_is_found(micro, tmp_path):
+    """A port of which the kernel told before the listener listened has its name in /dev all the same, or a guest had no heart."""
+    slow = "#!/bin/sh\nuntil [ -e /run/listen ]; do sleep 0.1; done\nexec busybox uevent \"$@\"\n"
+    with bare_guest.running(with_program(micro, tmp_path, "usr/sbin/uevent", slow), tmp_path) as guest:
+        guest.log_in()
+        with guest.monitor() as monitor:
+            monitor.ask("device_add", driver="virtserialport", name="early.port")
+        guest.say("until grep -q early.port /sys/class/virtio-ports/*/name; do sleep 0.1; done")
+        assert guest.beats(SERIAL) == []
+        guest.say("touch /run/listen")
+        guest.say("until [ -e /dev/virtio-ports/early.port ]; do sleep 0.1; done")
+        assert guest.await_beat(SERIAL)
 
 
 def test_power_button_ends_the_guest_by_its_own_doing(micro, tmp_path):

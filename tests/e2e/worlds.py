@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from avocado_hvqual.wait import until
+from avocado_hvqual.wait import WaitTimeoutError, until
 
 ID = "hvqual.lifecycle.destroy"
 CASE = f"libvirt:{ID}:single_big"
@@ -36,23 +36,31 @@ class Campaign:
         """The folder as this process sees it."""
         return self.root / str(self.folder).lstrip("/")
 
-    def step(self, name, timeout=90):
-        """Wait until the case has begun a step of that name."""
+    def records(self):
+        """Return the whole lines of what the cases have recorded until now."""
+        paths = self.seen.glob("jobs/job-*/test-results/*/observations.jsonl")
+        lines = [line for path in paths for line in path.read_text().splitlines(keepends=True)]
+        return [json.loads(line) for line in lines if line[-1] == "\n"]
+
+    def step(self, name, timeout=200):
+        """Wait until the case has begun a step of that name: longer than a guest has for getting ready, so that the run itself says why."""
 
         def begun():
             if self.process.poll() is not None:
-                message = f"the run ended with {self.process.returncode}: {self.told}"
+                message = f"the run ended with {self.process.returncode}: {self.story()}"
                 raise AssertionError(message)
-            records = list(self.seen.glob("jobs/job-*/test-results/*/observations.jsonl"))
-            lines = [
-                json.loads(line)
-                for path in records
-                for line in path.read_text().splitlines(keepends=True)
-                if line[-1] == "\n"
-            ]
-            return any(one["kind"] == "step" and one["name"].startswith(name) for one in lines)
+            return any(one["kind"] == "step" and one["name"].startswith(name) for one in self.records())
 
-        until(begun, timeout, f"the step '{name}'")
+        try:
+            until(begun, timeout, f"the step '{name}'")
+        except WaitTimeoutError as error:
+            message = f"{error} {self.story()}"
+            raise AssertionError(message) from None
+
+    def story(self):
+        """Return what the run and its guests' consoles said, and the last lines of its records: why it did not come to a step."""
+        consoles = [path.read_text(errors="replace")[-600:] for path in self.seen.glob("jobs/job-*/**/console-*.log")]
+        return "\n".join([self.told, *map(str, self.records()[-6:]), *consoles])
 
     def end(self, timeout=120):
         """Wait for the run's end and return its exit status."""

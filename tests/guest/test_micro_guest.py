@@ -92,7 +92,7 @@ def with_program(image, folder, path, script):
 
 def test_a_port_that_came_before_anybody_listened_is_found(micro, tmp_path):
     """A port of which the kernel told before the listener listened has its name in /dev all the same, or a guest had no heart."""
-    slow = "#!/bin/sh\nuntil [ -e /run/listen ]; do sleep 0.1; done\nexec busybox uevent \"$@\"\n"
+    slow = '#!/bin/sh\nuntil [ -e /run/listen ]; do sleep 0.1; done\nexec busybox uevent "$@"\n'
     with bare_guest.running(with_program(micro, tmp_path, "usr/sbin/uevent", slow), tmp_path) as guest:
         guest.log_in()
         with guest.monitor() as monitor:

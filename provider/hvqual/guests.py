@@ -27,6 +27,8 @@ from provider.hvqual.wait import WaitTimeoutError, until
 from provider.hvqual.witness import Witness
 
 ASK_TIMEOUT = 20
+# aexpect looks for the prompt once nothing has come for so long (s); its own 0.1 s is waited out twice an answer (1.8.0).
+_ANSWER_PAUSE = 0.02
 MIB = 1024 * 1024
 
 
@@ -81,7 +83,7 @@ class Guest:
             session = self._session or self._login()
             self._session = session
             try:
-                status, output = session.cmd_status_output(command, timeout=ASK_TIMEOUT)
+                status, output = session.cmd_status_output(command, timeout=ASK_TIMEOUT, internal_timeout=_ANSWER_PAUSE)
             except aexpect.ShellError as error:
                 self.hang_up()
                 if last or self._silent():

@@ -25,6 +25,8 @@ SERIAL, NETWORK = "HB1", "HB2"
 LINE = re.compile(rb"(HB[12]) (\S{1,64}) ([0-9a-f-]{36}) (\d{1,18}) (\d{1,18})")
 RECONNECT = 0.02
 LONGEST = 65536
+# The observer looks at least each RECONNECT seconds; what it took longer for by this much (s) is kept.
+_LATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Observer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._udp, selectors.EVENT_READ)
         self._error: Optional[BaseException] = None
+        self._absences: list[tuple[float, float]] = []
         self._thread = threading.Thread(target=self._run, name="hvqual-observer", daemon=True)
 
     def __enter__(self) -> Observer:
@@ -95,9 +98,26 @@ class Observer:
         with self._lock:
             return [beat for beat in self._vms[vm].beats[channel] if beat.at > since]
 
+    def absence(self, start: float, end: float) -> float:
+        """
+        Return the longest time (s) between *start* and *end* (monotonic) in which the observer itself did not look; 0 when it always did.
+
+        A silence of the guests in it says more of the host, or of the test, than of the guests.
+        """
+        with self._lock:
+            return max(
+                (min(back, end) - max(gone, start) for gone, back in self._absences if gone < end and back > start),
+                default=0.0,
+            )
+
     def _run(self) -> None:
+        looked = time.monotonic()
         try:
             while not self._stop.is_set():
+                gone, looked = looked, time.monotonic()
+                if looked - gone > _LATE:
+                    with self._lock:
+                        self._absences.append((gone, looked))
                 self._connect()
                 for key, _ in self._selector.select(RECONNECT):
                     if key.fileobj is self._udp:

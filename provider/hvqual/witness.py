@@ -112,7 +112,7 @@ class Witness:
         """
         Hold the guest to a life without break for the length of the block and the check after it.
 
-        Observed at the end: heartbeat_gap, network_gap (s), boot_id_changes, ram_canary, disk_canary, guest_panics.
+        Observed at the end: heartbeat_gap, network_gap, observer_absence (s), boot_id_changes, ram_canary, disk_canary, guest_panics.
         The gaps run until after the check, for a guest that freezes at the end of the block answers late, not never.
         """
         start = time.monotonic()
@@ -156,3 +156,4 @@ class Witness:
                 self.armed.boot_id if self.armed else ""
             }
             self.record.observe("boot_id_changes", len(changes), "count", vm)
+        self.record.observe("observer_absence", self.observer.absence(start, end), "s", vm)

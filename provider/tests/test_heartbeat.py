@@ -2,6 +2,8 @@
 """The observer hears what a guest sends and nothing else, comes back after a break, and says so when it is dead."""
 
 import socket
+import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -25,6 +27,21 @@ def send(observer, text):
     """Send one datagram to the observer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as guest:
         guest.sendto(text.encode("latin-1"), observer._udp.getsockname())
+
+
+def test_an_observer_that_did_not_look_says_so(observer, monkeypatch):
+    """Silence while the observer itself was held up is told apart from a guest's own."""
+    start = time.monotonic()
+    held, go = threading.Event(), threading.Event()
+    monkeypatch.setattr(observer, "_connect", lambda: (held.set(), go.wait(5)))
+    assert held.wait(5)
+    until(lambda: time.monotonic() - start > 0.5, 5, "half a second to pass")
+    monkeypatch.undo()
+    go.set()
+    seen = until(lambda: observer.absence(start, time.monotonic()), 5, "the observer to be back")
+    assert 0.3 < seen <= time.monotonic() - start
+    assert observer.absence(time.monotonic(), time.monotonic()) == 0
+    assert observer.absence(0.0, start) < 0.3
 
 
 class Guest:

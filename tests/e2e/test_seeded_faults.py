@@ -2,8 +2,9 @@
 """
 Each fault of the registry is seeded under a real run by plain ``avocado run``, and must be found for what it is.
 
-HVQUAL_PROVE=all takes every use case of each fault, HVQUAL_PROVE=each one use case a fault, HVQUAL_PROVE=ids one fault a use case;
-the default, which fits a build, takes those of FEW.
+HVQUAL_PROVE=all takes every use case of each fault, HVQUAL_PROVE=each one use case a fault, HVQUAL_PROVE=ids one fault a use case,
+HVQUAL_PROVE=lies for each use case every operation that reports success and does nothing, and another fault or two; the default,
+which fits a build, takes those of FEW.
 """
 
 import json
@@ -93,8 +94,21 @@ def pairs():
     if prove == "few":
         by_name = {fault.name: fault for fault in FAULTS}
         return [(by_name[name], use_case) for name, use_case in FEW]
+    if prove == "lies":
+        return [
+            (fault, use_case) for number, use_case in enumerate(FILTERS) for fault in lies_and_more(use_case, number)
+        ]
     known = [(use_case, [fault for fault in FAULTS if use_case in fault.use_cases]) for use_case in FILTERS]
     return [(faults[number % len(faults)], use_case) for number, (use_case, faults) in enumerate(known)]
+
+
+def lies_and_more(use_case, number):
+    """Return the lies that a use case can be told, and other faults of it, chosen by *number*: one at least, two in all."""
+    faults = [fault for fault in FAULTS if use_case in fault.use_cases]
+    lies = [fault for fault in faults if fault.name.endswith("-does-nothing")]
+    others = [fault for fault in faults if fault not in lies]
+    first = number % len(others) if others else 0
+    return lies + (others[first:] + others[:first])[: max(1, 2 - len(lies))]
 
 
 @pytest.mark.parametrize(

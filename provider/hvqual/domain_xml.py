@@ -15,11 +15,10 @@ ROOT_PORTS = 8
 APIC_CPUS = 255
 # Of the CPU models that TCG can give without a warning, this one boots a Debian kernel fastest (QEMU 7.2).
 TCG_MODEL = "Nehalem"
-# Where guests boot side by side on few CPUs the kernel measures the TSC wrong (seen: 536 of 2595 MHz), and
-# the guest's clock then runs ahead until it is stuck. Timed by the HPET, which QEMU keeps, it is right.
-# And of some 300 boots with two CPUs one stood still for ever, its first CPU idle: a timer interrupt of the local APIC had
-# been lost, and the next one is only set by the one before (QEMU 7.2, Linux 6.1). Periodic ticks come again.
-TCG_CLOCK = " tsc=unstable nohz=off highres=off"
+# Where guests boot side by side on few CPUs the kernel measures the TSC wrong (seen: 536 of 2595 MHz) and its clock gets stuck: the
+# HPET's is right. While a vCPU maps a device's memory, a write of another to a device goes astray (QEMU 7.2, tcg_commit; seen in some
+# of 500 boots: a timer lost for ever, SIGSEGV in memory_region_dispatch_write): ticks are periodic, other CPUs come after the devices.
+TCG_BOOT = " tsc=unstable nohz=off highres=off maxcpus=1"
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ class Place:
 
 def kernel_cmdline(image: Image, spec: Spec, place: Place) -> str:
     """Return the guest kernel's command line: the image's own, its clock, and whom its witness talks to."""
-    clock = TCG_CLOCK if place.accelerator == "tcg" else ""
-    return f"{image.cmdline}{clock} hv.vm={spec.name} hv.udp={place.heartbeat_port}"
+    boot = TCG_BOOT if place.accelerator == "tcg" else ""
+    return f"{image.cmdline}{boot} hv.vm={spec.name} hv.udp={place.heartbeat_port}"
 
 
 def domain_xml(spec: Spec, image: Image, place: Place) -> str:

@@ -12,7 +12,7 @@ from aexpect import remote
 
 from avocado_hvqual.wait import until
 from provider.hvqual import accelerator
-from provider.hvqual.domain_xml import TCG_CLOCK, TCG_MODEL
+from provider.hvqual.domain_xml import TCG_BOOT, TCG_MODEL
 from provider.hvqual.heartbeat import PORT_NAME, SERIAL, Observer
 
 QEMU = "qemu-system-x86_64"
@@ -80,13 +80,13 @@ class BareGuest:
     def _line(self, port):
         kind = accelerator.probe(QEMU).accelerator
         # As the cases start their guests.
-        model, clock = (TCG_MODEL, TCG_CLOCK) if kind == "tcg" else ("host", "")
+        model, boot = (TCG_MODEL, TCG_BOOT) if kind == "tcg" else ("host", "")
         return [
             *(QEMU, "-nodefaults", "-display", "none", "-name", NAME, "-cpu", model),
             *("-machine", f"q35,accel={kind}"),
             *("-smp", "1,maxcpus=4", "-m", "256M,slots=4,maxmem=1G"),
             *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)),
-            *("-append", f"{self.image.cmdline}{clock} hv.vm={NAME} hv.udp={port}"),
+            *("-append", f"{self.image.cmdline}{boot} hv.vm={NAME} hv.udp={port}"),
             *("-serial", "stdio", "-qmp", f"unix:{self.folder}/monitor,server=on,wait=off"),
             *("-netdev", "user,id=net,restrict=off", "-device", "virtio-net-pci,netdev=net"),
             *("-drive", f"file={self.folder}/disk.raw,format=raw,if=virtio"),

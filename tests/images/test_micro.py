@@ -143,7 +143,7 @@ def test_initramfs_holds_the_contracts_parts(image, image_home, tmp_path):
     secrets = gzip.decompress(whole[base.stat().st_size :])
     assert b"root:$6$" in secrets
     assert (image / "password").read_bytes().strip() not in whole + secrets
-    listing = subprocess.run(["zstd", "-dcq", str(base)], capture_output=True, check=True).stdout
+    listing = base.read_bytes()
     names = (
         subprocess.run([find("busybox"), "cpio", "-t"], input=listing, capture_output=True, check=True)
         .stdout.decode()

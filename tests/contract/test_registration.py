@@ -9,13 +9,10 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import environments
 import neighbours
 import pytest
-
-from avocado_hvqual.registration import generated
 
 TYPES = ("libvirt", "qemu")
 PREFIX = {"avocado-hvqual", "avocado-hvqual-generic"}
@@ -127,25 +124,6 @@ def test_a_broken_neighbour_is_told_once_and_our_tests_are_there(fresh, tmp_path
     assert done.stderr.startswith("avocado-hvqual: avocado-vt cannot list the tests of vt-type 'libvirt' (ValueError: ")
     assert done.stdout
     assert providers_of(fresh.names("libvirt")) == PREFIX
-
-
-def test_what_avocado_vt_writes_late_does_not_get_into_our_list(tmp_path, monkeypatch):
-    """It fails with its file open: what that had not written yet comes once it is closed, whenever that is."""
-    bootstrap, data_dir = (pytest.importorskip(f"virttest.{name}") for name in ("bootstrap", "data_dir"))
-    left = []
-
-    def fails(vt_type):
-        left.append((Path(data_dir.DATA_DIR) / "backends" / vt_type / "cfg" / "subtests.cfg").open("w"))
-        left[-1].write("- half a line of anoth")
-        raise ValueError(vt_type)
-
-    monkeypatch.setattr(bootstrap, "create_subtests_cfg", fails)
-    assert len(generated.generate(tmp_path, ours=False)) == len(TYPES)
-    for file in left:
-        file.close()
-    lists = [path.read_text(encoding="utf-8") for path in generated.subtests(tmp_path)]
-    assert all(text.startswith("variants subtest:\n") for text in lists), lists
-    assert not [text for text in lists if "half a line" in text]
 
 
 def test_a_changed_cfg_of_ours_is_seen_by_the_next_command(tmp_path, without_us):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import time
 from pathlib import Path
 from typing import Any, Optional
@@ -111,18 +112,7 @@ class Guest:
 
     def _login(self) -> Any:
         """Log in over ssh at the address from which the guest's heartbeats come."""
-        observer = self.observer
-        if observer is None:
-            message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
-            raise TestError(message)
-        try:
-            beats = until(
-                lambda: observer.beats(self.name, NETWORK), self.wanted.login_timeout, f"'{self.name}' on the network"
-            )
-        except WaitTimeoutError as error:
-            message = f"No packet of the guest '{self.name}' reached the host. {error}"
-            raise TestFail(message) from None
-        self.vm.address_cache[self.spec.mac] = beats[-1].address
+        self._reach()
         self.logins += 1
         user, password, timeout = self.image.login_user, self.image.password, self.wanted.login_timeout
         try:
@@ -130,6 +120,39 @@ class Guest:
         except (virt_vm.VMError, aexpect.remote.RemoteError) as error:
             message = f"The guest '{self.name}' lets nobody log in: {error}"
             raise TestFail(message) from None
+
+    def _reach(self) -> None:
+        """Tell avocado-vt at which address the guest is, once its ssh port answers there."""
+        observer = self.observer
+        if observer is None:
+            message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
+            raise TestError(message)
+        try:
+            address = until(
+                lambda: observer.address(self.name), self.wanted.login_timeout, f"'{self.name}' on the network"
+            )
+        except WaitTimeoutError as error:
+            message = f"No packet of the guest '{self.name}' reached the host. {error}"
+            raise TestFail(message) from None
+        self.vm.address_cache[self.spec.mac] = address
+        # avocado-vt asks arping whose address that is, which takes seconds (113, guests that came from save files), unless the kernel knows
+        # already: which it does of whom it has just spoken to.
+        port = int(self.vm.params["shell_port"])
+        try:
+            until(
+                lambda: _listens(address, port), self.wanted.login_timeout, f"port {port} of '{self.name}' ({address})"
+            )
+        except WaitTimeoutError as error:
+            message = f"The guest '{self.name}' lets nobody log in. {error}"
+            raise TestFail(message) from None
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def make_disks(spec: Spec) -> None:

@@ -98,6 +98,17 @@ class Observer:
         with self._lock:
             return [beat for beat in self._vms[vm].beats[channel] if beat.at > since]
 
+    def address(self, vm: str) -> str:
+        """
+        Return the address from which the present boot of *vm* speaks, "" before it does: the boot heard last on the serial channel.
+
+        A guest that was started anew may be given another address than before (seen with dnsmasq 2.89 that had lost its leases), and until
+        it has one its newest beats on the network are those of the boot before.
+        """
+        boots = {beat.boot_id for beat in self.beats(vm, SERIAL)[-1:]}
+        heard = [beat.address for beat in self.beats(vm, NETWORK) if not boots or beat.boot_id in boots]
+        return heard[-1] if heard else ""
+
     def absence(self, start: float, end: float) -> float:
         """
         Return the longest time (s) between *start* and *end* (monotonic) in which the observer itself did not look; 0 when it always did.

@@ -23,9 +23,10 @@ def observer():
         yield it
 
 
-def send(observer, text):
-    """Send one datagram to the observer."""
+def send(observer, text, address=""):
+    """Send one datagram to the observer, from *address*."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as guest:
+        guest.bind((address, 0))
         guest.sendto(text.encode("latin-1"), observer._udp.getsockname())
 
 
@@ -132,3 +133,22 @@ def test_gap_of_a_frozen_guest():
     """Beats of each 0.1 s with a hole of 3 s show 3 s."""
     beats = [Beat(n / 10, BOOT, n, 0) for n in range(100) if not 40 <= n < 70]
     assert longest_gap(beats, 0, 9.9) == pytest.approx(3.1)
+
+
+def test_the_address_is_that_of_the_present_boot(observer, tmp_path):
+    """A guest that boots anew has none until it speaks on the network again, whatever it was called before."""
+    path = str(tmp_path / "serial")
+    after = BOOT.replace("0", "f")
+    observer.watch("vm1", path)
+    assert observer.address("vm1") == ""
+    send(observer, f"HB2 vm1 {BOOT} 1 100\n", "127.0.0.2")
+    assert until(lambda: observer.address("vm1"), 5, "an address") == "127.0.0.2"
+    guest = Guest(path)
+    try:
+        guest.peer.send(f"HB1 vm1 {after} 1 10\n".encode())
+        until(lambda: observer.beats("vm1", SERIAL), 5, "a beat of the new boot")
+        assert observer.address("vm1") == ""
+        send(observer, f"HB2 vm1 {after} 2 20\n", "127.0.0.3")
+        assert until(lambda: observer.address("vm1"), 5, "an address") == "127.0.0.3"
+    finally:
+        guest.close()

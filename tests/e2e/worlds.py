@@ -44,15 +44,23 @@ class Campaign:
 
     def step(self, name, timeout=200):
         """Wait until the case has begun a step of that name: longer than a guest has for getting ready, so that the run itself says why."""
+        self.reach(lambda: any(one["name"].startswith(name) for one in self.steps()), timeout, f"the step '{name}'")
 
-        def begun():
+    def steps(self):
+        """Return what the cases have recorded of begins and ends of steps."""
+        return [one for one in self.records() if one["kind"] == "step"]
+
+    def reach(self, condition, timeout, what):
+        """Wait until *condition* is true of a run that still runs; else tell how far it came."""
+
+        def reached():
             if self.process.poll() is not None:
                 message = f"the run ended with {self.process.returncode}: {self.story()}"
                 raise AssertionError(message)
-            return any(one["kind"] == "step" and one["name"].startswith(name) for one in self.records())
+            return condition()
 
         try:
-            until(begun, timeout, f"the step '{name}'")
+            until(reached, timeout, what)
         except WaitTimeoutError as error:
             message = f"{error} {self.story()}"
             raise AssertionError(message) from None
@@ -83,12 +91,12 @@ class Campaign:
 
 
 @contextlib.contextmanager
-def campaign(node, *params, hold=HOLD, folder=None, lab=True, wrap=(), root=Path("/")):
-    """Run a campaign of one case by ``run --lab`` (or inside hv-a, *wrap*ped in another command) for the length of the block."""
+def campaign(node, *params, case=CASE, hold=HOLD, folder=None, lab=True, wrap=(), root=Path("/")):
+    """Run a campaign of one *case* by ``run --lab`` (or inside hv-a, *wrap*ped in another command) for the length of the block."""
     folder = folder or node.results() / "campaign"
     words = [f"hv_hold={hold}", *params]
     given = [word for text in words for word in ("--param", text)]
-    run = ["avocado", "hvqual", "run", "--profile", "smoke", "--only", CASE, *given, "--output", str(folder)]
+    run = ["avocado", "hvqual", "run", "--profile", "smoke", "--only", case, *given, "--output", str(folder)]
     line = [*run, "--lab"] if lab else ["avocado", "hvqual", "lab", "exec", "hv-a", "--", *wrap, *run]
     with folder.with_suffix(".said").open("w") as said:
         process = subprocess.Popen(

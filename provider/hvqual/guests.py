@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import time
 from pathlib import Path
 from typing import Any, Optional
@@ -19,6 +18,7 @@ from avocado.core.exceptions import TestError, TestFail
 from avocado.utils import process
 from virttest import virt_vm
 
+from provider.hvqual import neighbours
 from provider.hvqual.domain_xml import Place, Spec
 from provider.hvqual.heartbeat import NETWORK, SERIAL, Observer
 from provider.hvqual.images import Image
@@ -112,47 +112,38 @@ class Guest:
 
     def _login(self) -> Any:
         """Log in over ssh at the address from which the guest's heartbeats come."""
-        self._reach()
+        nic = self._reach()
         self.logins += 1
         user, password, timeout = self.image.login_user, self.image.password, self.wanted.login_timeout
         try:
-            return self.vm.wait_for_login(timeout=timeout, username=user, password=password)
+            return self.vm.wait_for_login(nic_index=nic, timeout=timeout, username=user, password=password)
         except (virt_vm.VMError, aexpect.remote.RemoteError) as error:
             message = f"The guest '{self.name}' lets nobody log in: {error}"
             raise TestFail(message) from None
 
-    def _reach(self) -> None:
-        """Tell avocado-vt at which address the guest is, once its ssh port answers there."""
+    def _reach(self) -> int:
+        """Tell avocado-vt at which address the guest is, once ssh answers there; return the number of the interface that has it (0: the first)."""
         observer = self.observer
         if observer is None:
             message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
             raise TestError(message)
+        longest = self.wanted.login_timeout
         try:
-            address = until(
-                lambda: observer.address(self.name), self.wanted.login_timeout, f"'{self.name}' on the network"
-            )
+            address = until(lambda: observer.address(self.name), longest, f"'{self.name}' on the network")
         except WaitTimeoutError as error:
             message = f"No packet of the guest '{self.name}' reached the host. {error}"
             raise TestFail(message) from None
-        self.vm.address_cache[self.spec.mac] = address
-        # avocado-vt asks arping whose address that is, which takes seconds (113, guests that came from save files), unless the kernel knows
-        # already: which it does of whom it has just spoken to.
         port = int(self.vm.params["shell_port"])
         try:
-            until(
-                lambda: _listens(address, port), self.wanted.login_timeout, f"port {port} of '{self.name}' ({address})"
-            )
+            mac = until(lambda: neighbours.answering(address, port), longest, f"an answer of {address} at port {port}")
         except WaitTimeoutError as error:
             message = f"The guest '{self.name}' lets nobody log in. {error}"
             raise TestFail(message) from None
-
-
-def _listens(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
+        if mac not in self.spec.macs:
+            message = f"'{self.name}' speaks from {address}, but {mac} answers there, which is none of its interfaces."
+            raise TestFail(message)
+        self.vm.address_cache[mac] = address
+        return self.spec.macs.index(mac)
 
 
 def make_disks(spec: Spec) -> None:

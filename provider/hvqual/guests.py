@@ -122,7 +122,7 @@ class Guest:
             raise TestFail(message) from None
 
     def _reach(self) -> int:
-        """Tell avocado-vt at which address the guest is, once ssh answers there; return the number of the interface that has it (0: the first)."""
+        """Tell avocado-vt where the guest is, once ssh answers there; return the number of the interface that has the address (from 0)."""
         observer = self.observer
         if observer is None:
             message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."

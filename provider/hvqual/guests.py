@@ -112,17 +112,17 @@ class Guest:
 
     def _login(self) -> Any:
         """Log in over ssh at the address from which the guest's heartbeats come."""
-        nic = self._reach()
+        self._reach()
         self.logins += 1
         user, password, timeout = self.image.login_user, self.image.password, self.wanted.login_timeout
         try:
-            return self.vm.wait_for_login(nic_index=nic, timeout=timeout, username=user, password=password)
+            return self.vm.wait_for_login(timeout=timeout, username=user, password=password)
         except (virt_vm.VMError, aexpect.remote.RemoteError) as error:
             message = f"The guest '{self.name}' lets nobody log in: {error}"
             raise TestFail(message) from None
 
-    def _reach(self) -> int:
-        """Tell avocado-vt where the guest is, once ssh answers there; return the number of the interface that has the address (from 0)."""
+    def _reach(self) -> None:
+        """Tell avocado-vt where the guest is, once ssh answers there: its first interface is the one that has the address."""
         observer = self.observer
         if observer is None:
             message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
@@ -142,8 +142,8 @@ class Guest:
         if mac not in self.spec.macs:
             message = f"'{self.name}' speaks from {address}, but {mac} answers there, which is none of its interfaces."
             raise TestFail(message)
+        self.vm.virtnet[0]["mac"] = mac
         self.vm.address_cache[mac] = address
-        return self.spec.macs.index(mac)
 
 
 def make_disks(spec: Spec) -> None:

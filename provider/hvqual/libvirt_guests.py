@@ -164,9 +164,7 @@ def _domain(case: Case[Any], guest: Guest, expect: Expect, making: Making) -> It
 def _vm(case: Case[Any], guest: Guest, bridge: str) -> Any:
     """Return the avocado-vt VM object of the domain, registered in the test's env."""
     params = case.params.copy()
-    params["nettype"], params["netdst"] = "bridge", bridge
-    named = {f"nic{number}": mac for number, mac in enumerate(guest.spec.macs, 1)}
-    params["nics"] = " ".join(named)
-    params.update({f"mac_{nic}": mac for nic, mac in named.items()})
+    params["nics"], params["nettype"], params["netdst"] = "nic1", "bridge", bridge
+    params["mac_nic1"] = guest.spec.mac
     params["shell_prompt"] = guest.image.prompt
     return case.env.create_vm(params["vm_type"], params.get("target"), guest.name, params, case.test.bindir)

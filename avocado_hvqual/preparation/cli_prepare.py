@@ -36,6 +36,10 @@ RESTORE = """\
 Take back what `node prepare` did on this node, newest first, and compare the node with what it was before. What cannot be taken back
 is listed; what somebody changed since is left as it is, and told.
 """
+KEPT = (
+    "The record of the node as it was is kept. What the kernel holds (packet filter, modules, their settings) goes with a reboot: "
+    "ask 'node restore' again after it. 'node restore --forget' drops the record."
+)
 PREPARE_EXAMPLES = """\
 examples:
   avocado hvqual node prepare --dry-run      the exact commands and files, and nothing is done
@@ -61,6 +65,9 @@ def fill(verbs: Any) -> None:
     parser.set_defaults(node_run=run_prepare)
     parser = _parser(verbs, "restore", "take back what `prepare` did", RESTORE, RESTORE_EXIT)
     parser.add_argument("--json", action="store_true", help="write one JSON object; what is being done goes to stderr")
+    parser.add_argument(
+        "--forget", action="store_true", help="drop the record of the node as it was, even if something differs"
+    )
     parser.set_defaults(node_run=run_restore)
 
 
@@ -166,7 +173,7 @@ def run_restore(args: argparse.Namespace) -> int:
         done = restore.restore(journal, _node, say)
         kept = journal.before()
         differs = [] if kept is None else _differences(kept, uri)
-        if not done.left:
+        if args.forget or not (done.left or differs):
             journal.close()
     status = exit_codes.NODE_LEFT if done.left or differs else exit_codes.ACCEPTED
     if args.json:
@@ -178,6 +185,8 @@ def run_restore(args: argparse.Namespace) -> int:
             say(f"{title}: {line}")
     for line in differs:
         say(f"differs from before node prepare: {line}")
+    if differs and not args.forget:
+        say(KEPT)
     nothing = "Nothing was ever prepared here." if kept is None and not done.did else ""
     say(nothing or ("This node is what it was before." if status == 0 else "This node is not what it was; see above."))
     return status

@@ -8,10 +8,10 @@ Read-only but for `restart` and `kill`, which only the deep check calls.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.model import Node, Ran
@@ -96,6 +96,22 @@ def _is(wanted: str, comm: str, args: str) -> bool:
     if comm == wanted[:_COMM]:
         return program in {wanted, ""} or script == wanted
     return script == wanted and bool(_INTERPRETER.match(comm))
+
+
+class Outside(NamedTuple):
+    """The user that a daemon runs as, and the group that lets into libvirt, in which that user is not."""
+
+    name: str
+    group: str
+
+
+def outside(node: Node, entry: Entry, groups: Sequence[str]) -> Optional[Outside]:
+    """Return as whom a daemon is kept out of libvirt, None for root, for one who is in the group, and where it cannot be told."""
+    told = node.run(["systemctl", "show", unit(entry), "--property=User", "--value"]) if systemd(node) else Ran(None)
+    name = told.stdout.strip()
+    group = next((it for it in groups if node.run(["getent", "group", it]).ok), None)
+    held = node.run(["id", "-nG", name]) if name and name != "root" and group else Ran(None)
+    return Outside(name, group) if group and held.ok and group not in held.stdout.split() else None
 
 
 def listeners(node: Node) -> Optional[dict[int, list[tuple[str, set[tuple[str, int]]]]]]:

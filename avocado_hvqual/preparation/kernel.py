@@ -9,6 +9,8 @@ from typing import NamedTuple, Optional
 from avocado_hvqual.preparation.model import Node
 
 MODULES = "/lib/modules"
+# systemd loads no module at boot that a line "blacklist" in one of these names; modprobe by that very name does (seen: systemd 252).
+DENY_LISTS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/lib/modprobe.d")
 LOAD_AT_BOOT = "/etc/modules-load.d/hvq-node-{name}.conf"
 # Modules whose configuration option is not CONFIG_ and their name in capitals.
 OPTIONS = {
@@ -55,6 +57,22 @@ def module(node: Node, name: str) -> Evidence:
     if _listed(node.read(f"{folder}/modules.dep"), name):
         return Evidence("can be loaded", f"{folder}/modules.dep")
     return Evidence("", "")
+
+
+def denied(node: Node, name: str) -> str:
+    """Return the file that keeps a module from being loaded at boot, empty when none does."""
+    line = re.compile(rf"^\s*blacklist\s+{re.escape(name).replace('_', '[-_]')}\s*$", re.MULTILINE)
+    files = (f"{folder}/{file}" for folder in DENY_LISTS for file in node.names(folder) or () if file.endswith(".conf"))
+    return next((file for file in files if line.search(node.read(file) or "")), "")
+
+
+def would_load(node: Node, name: str) -> list[str]:
+    """Return the modules that are not there yet and come with a module, in the order in which they can be removed again."""
+    text = node.read(f"{MODULES}/{release(node)}/modules.dep") or ""
+    line = next((line for line in text.splitlines() if _listed(line, name)), "")
+    files = line.partition(":")[2].split()
+    needed = [file.rpartition("/")[2].partition(".ko")[0].replace("-", "_") for file in files]
+    return [it for it in needed if node.names(f"/sys/module/{it}") is None]
 
 
 def _listed(text: Optional[str], name: str) -> bool:

@@ -49,7 +49,8 @@ class Remedy:
 
     *undo* takes the commands back, in the order given, after the files have come back by themselves. What nothing takes back (a package, a
     kernel) is said in *irreversible*, declared before and listed after. *later* says what must happen before it shows, as "after a
-    reboot": the check is then not expected to be met at once. Each remedy may be applied again.
+    reboot": the check is then not expected to be met at once. *within* are seconds in which it may take effect: a daemon that systemd
+    has started is not listening yet. Each remedy may be applied again.
     """
 
     summary: str
@@ -58,6 +59,12 @@ class Remedy:
     irreversible: str = ""
     files: tuple[NewFile, ...] = ()
     later: str = ""
+    within: float = 0.0
+
+    @property
+    def applicable(self) -> bool:
+        """Whether there is anything that a program can do; else it is for somebody's hands."""
+        return bool(self.commands or self.files)
 
 
 @dataclass(frozen=True)

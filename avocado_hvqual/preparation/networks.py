@@ -14,6 +14,11 @@ SWITCH = "net.ipv4.ip_forward"
 _SWITCH_FILE = "/proc/sys/net/ipv4/ip_forward"
 
 
+_DNSMASQ = "/var/lib/libvirt/dnsmasq"
+_FILES = ("addnhosts", "conf", "hostsfile")
+_STAYS = "libvirt's chains in the packet filter, and the modules behind them, stay until the next reboot"
+
+
 def define(node: Node, name: str, path: str, files: tuple[NewFile, ...] = ()) -> Remedy:
     """Return how a network is made from the definition in *path*, which may be one of *files*."""
     commands = (
@@ -21,16 +26,22 @@ def define(node: Node, name: str, path: str, files: tuple[NewFile, ...] = ()) ->
         command(node, "net-autostart", name),
         command(node, "net-start", name),
     )
-    undo = (command(node, "net-destroy", name), command(node, "net-undefine", name), *_switch_back(node))
-    return Remedy(
-        f"Define the network '{name}', let it start with the host, and start it.", commands, undo, files=files
-    )
+    undo = (command(node, "net-destroy", name), command(node, "net-undefine", name), *_rest(node, name))
+    summary = f"Define the network '{name}', let it start with the host, and start it."
+    return Remedy(summary, commands, undo, _stays(node), files)
 
 
-def _switch_back(node: Node) -> tuple[tuple[str, ...], ...]:
-    """Return what libvirt does not take back when a network goes: that the kernel forwards packets, which it did not before."""
+def _rest(node: Node, name: str) -> tuple[tuple[str, ...], ...]:
+    """Return what libvirt does not take back when a network goes: that the kernel forwards packets, and its files for dnsmasq."""
     off = (node.read(_SWITCH_FILE) or "").strip() == "0"
-    return (("sysctl", "-w", f"{SWITCH}=0"),) if off else ()
+    held = node.names(_DNSMASQ) or ()
+    new = [f"{_DNSMASQ}/{name}.{kind}" for kind in _FILES if f"{name}.{kind}" not in held]
+    return ((("sysctl", "-w", f"{SWITCH}=0"),) if off else ()) + ((("rm", "-f", *new),) if new else ())
+
+
+def _stays(node: Node) -> str:
+    """Return what the first network since the boot brings for good; libvirt 9.0 keeps its chains when the last one goes."""
+    return _STAYS if node.names("/sys/module/nf_conntrack") is None else ""
 
 
 def definition(node: Node, seen: Network, forward: str, *, dhcp: bool) -> Iterator[Defect]:
@@ -44,8 +55,8 @@ def definition(node: Node, seen: Network, forward: str, *, dhcp: bool) -> Iterat
         # libvirt keeps the word in memory: without the link the network stays down after the next start of the host.
         yield Defect(f"network {name}: autostart link", "not on disk", "on disk", autostart_again(node, name))
     if not seen.active:
-        undo = (command(node, "net-destroy", name), *_switch_back(node))
-        remedy = Remedy(f"Start the network '{name}'.", (command(node, "net-start", name),), undo)
+        undo = (command(node, "net-destroy", name), *_rest(node, name))
+        remedy = Remedy(f"Start the network '{name}'.", (command(node, "net-start", name),), undo, _stays(node))
         yield Defect(f"network {name}: active", "no", "yes", remedy)
     if seen.forward != forward:
         yield Defect(f"network {name}: forward mode", seen.forward, forward)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Optional
 
+from avocado_hvqual import wait
 from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.preparation import files
 from avocado_hvqual.preparation.journal import Entry, Journal
@@ -36,7 +38,7 @@ def steps(results: Sequence[Result]) -> Iterator[tuple[Check, Defect, Remedy]]:
     for result in results:
         for defect in result.looked.defects:
             remedy = defect.remedy
-            if remedy is not None and (remedy.commands or remedy.files) and remedy not in told_of:
+            if remedy is not None and remedy.applicable and remedy not in told_of:
                 told_of.add(remedy)
                 yield result.check, defect, remedy
 
@@ -80,12 +82,24 @@ class _Mender:
             defect, remedy = new[0]
             tried.add(remedy)
             entry, wrong = self._apply(check, defect, remedy)
-            result = ask(self.node, check)
+            result = self._after(check, defect.subject, 0.0 if wrong else remedy.within)
             outcome = _outcome(check, defect, remedy, wrong, result)
             if entry is not None and outcome.status == "failed" and not (remedy.undo or remedy.files):
                 self.journal.forget(entry)  # nothing of it can be taken back, and nothing of it stays
             self.say(f"{outcome.status}: {outcome.subject}: {outcome.message}")
             yield outcome
+
+    def _after(self, check: Check, subject: str, within: float) -> Result:
+        """Ask a check again, for *within* seconds at most until it does not name the subject any more."""
+        found: list[Result] = []
+
+        def mended() -> bool:
+            found[:] = [ask(self.node, check)]
+            return all(defect.subject != subject for defect in found[0].looked.defects)
+
+        with suppress(wait.WaitTimeoutError):  # what is still wrong then stands in the last answer
+            wait.until(mended, within, subject, interval=1.0)
+        return found[0]
 
     def _apply(self, check: Check, defect: Defect, remedy: Remedy) -> tuple[Optional[Entry], str]:
         """Write a remedy down, then apply it; return what was written down, and what went wrong, empty for nothing."""
@@ -114,7 +128,7 @@ def _outcome(check: Check, defect: Defect, remedy: Remedy, wrong: str, result: R
         status, message = "failed", f"Whether it helped is unknown: {result.looked.reason}"
     elif there is None:
         status, message = "mended", f"Was {defect.found}, is now as expected."
-    elif there.remedy is not None and there.remedy.summary != remedy.summary:
+    elif there.remedy is not None and there.remedy.applicable and there.remedy.summary != remedy.summary:
         status, message = "mended", f"Done; next: {there.remedy.summary}"
     elif remedy.later:
         status, message = "later", f"It shows {remedy.later}."

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from avocado_hvqual.preparation import kernel
-from avocado_hvqual.preparation.model import NewFile, Remedy
+from avocado_hvqual.preparation.model import NewFile, Node, Remedy
 
 APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get")
 
@@ -26,12 +26,17 @@ def reinstall(package: str) -> Remedy:
     return Remedy(f"Install {package} again.", ((*APT, "update"), words), irreversible=stays)
 
 
-def load_module(name: str) -> Remedy:
-    """Return how a module is loaded now and at each boot."""
+def load_module(node: Node, name: str) -> Remedy:
+    """Return how a module is loaded now and at each boot; what comes with it is removed with it."""
+    file = kernel.denied(node, name)
+    if file:
+        return by_hand(f"Take the line 'blacklist {name}' out of {file}: with it the module is not loaded at boot.")
+    # modprobe (kmod 30) leaves some of what it has loaded besides: of bridge, stp and llc the last one.
+    undo = tuple(("modprobe", "--remove", it) for it in (name, *kernel.would_load(node, name)))
     return Remedy(
         f"Load the module {name}, now and at each boot.",
         (("modprobe", name),),
-        (("modprobe", "--remove", name),),
+        undo,
         files=(NewFile(kernel.LOAD_AT_BOOT.format(name=name), f"# Written by avocado hvqual node prepare\n{name}\n"),),
     )
 

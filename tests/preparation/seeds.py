@@ -229,7 +229,15 @@ SEEDS = {
         {},
         "kdump",
     ),
-    "clock free": ({}, {"ask clock": Ran(0, '{"synchronized": false, "most_error_s": 16.0}')}, {}, "clock"),
+    "clock free": (
+        {},
+        {
+            "ask clock": Ran(0, '{"synchronized": false, "most_error_s": 16.0}'),
+            "timedatectl show --property=CanNTP --property=NTP": Ran(0, "CanNTP=yes\nNTP=no\n"),
+        },
+        {},
+        "clock",
+    ),
     "clock far off": ({}, {"ask clock": Ran(0, '{"synchronized": true, "most_error_s": 4.0}')}, {}, "clock"),
     "a CPU of other microcode": (file("/proc/cpuinfo", "0xd0003d1", "0xd000390"), {}, {}, "microcode"),
     "old microcode": ({}, {}, section("host", microcode_minimum="0xd0003e0"), "microcode"),

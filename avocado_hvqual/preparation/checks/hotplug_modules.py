@@ -16,7 +16,7 @@ def look(node: Node) -> Looked:
         if evidence.state in {"loaded", "built in"}:
             continue
         if evidence.state:
-            found, remedy = "on the disk, and not loaded", remedies.load_module(name)
+            found, remedy = "on the disk, and not loaded", remedies.load_module(node, name)
         else:
             found, remedy = "neither loaded, nor built in, nor on the disk", remedies.by_hand(_other_kernel(name))
         defects.append(Defect(f"module {name}", found, "loaded or built in", remedy, "pci_hotplug"))

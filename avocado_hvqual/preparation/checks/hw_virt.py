@@ -113,7 +113,7 @@ def _driver(node: Node, name: str, seen: _Seen) -> None:
     missing = [] if there else [f"no {folder}/{device}"]
     missing += [] if evidence.state else ["neither loaded, nor built in, nor a module of this kernel"]
     missing += [] if missing else ["the module is not loaded"]
-    remedy = remedies.load_module(name) if evidence.state == "can be loaded" else None
+    remedy = remedies.load_module(node, name) if evidence.state == "can be loaded" else None
     remedy = remedy or remedies.by_hand(f"Boot a kernel that has {name}.")
     seen.defects.append(Defect(f"driver {name}", ", ".join(missing), "the driver is there", remedy, name))
 
@@ -136,7 +136,7 @@ def _enable(node: Node) -> Remedy:
     """Return what may bring /dev/kvm: a module that is there and not loaded, else the firmware."""
     vendor = "kvm_amd" if "AuthenticAMD" in (node.read("/proc/cpuinfo") or "") else "kvm_intel"
     if kernel.module(node, vendor).state == "can be loaded":
-        return remedies.load_module(vendor)
+        return remedies.load_module(node, vendor)
     return remedies.by_hand("Switch virtualization (VT-x, AMD-V) on in the firmware, and boot a kernel with KVM.")
 
 

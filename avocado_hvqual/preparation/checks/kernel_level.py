@@ -11,6 +11,8 @@ from avocado_hvqual.preparation import answers, grub, kernel, remedies
 from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, looked
 
 NOTES = "/sys/kernel/notes"
+DPKG_S = 60.0
+"""dpkg reads the lists of all packages; from a cold disk, beside other work, that took more than 10 s."""
 # The kernel's documentation, "Tainted kernels": the letter of each bit, from bit 0.
 TAINT = "PFSRMBUDAWCIOELKXTNJ"
 
@@ -85,7 +87,10 @@ def _build(node: Node, wanted: dict[str, Any], facts: list[Fact], unseen: list[s
 def _package(node: Node, release: str, facts: list[Fact], unseen: list[str]) -> Iterator[Defect]:
     """The image on disk belongs to a package, and is the one that runs: an upgrade that keeps the release exchanges it unseen."""
     image = f"/boot/vmlinuz-{release}"
-    owner = node.run(("dpkg", "-S", image))
+    owner = node.run(("dpkg", "-S", image), timeout=DPKG_S)
+    if owner.status is None:
+        unseen.append(f"Whose '{image}' is could not be asked: {owner.why}.")
+        return
     if not owner.ok:
         expected = "belongs to an installed package"
         summary = "Install the kernel as a package, as scripts/build-kernel does, and boot it."

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Optional
 
-from avocado_hvqual.preparation import daemons
+from avocado_hvqual.preparation import daemons, remedies
+from avocado_hvqual.preparation.checks import user_non_root
 from avocado_hvqual.preparation.daemons import Entry, Seen
 from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, Remedy, looked, not_applicable
 from avocado_hvqual.preparation.virsh import virsh
@@ -57,18 +58,22 @@ def _start(node: Node, entry: Entry, seen: Seen) -> Optional[Remedy]:
     """Return how a daemon comes to run; None where nothing is known that starts it."""
     package = node.distribution.names.get("packages", {}).get(entry["name"])
     if not seen.known:
-        install = ("apt-get", "install", "--yes", "--no-install-recommends", str(package))
-        irreversible = f"the package {package} stays installed"
-        return Remedy(f"Install {package}.", (install,), irreversible=irreversible) if package else None
+        return replace(remedies.install([package]), within=_STARTED_S) if package else None
     if daemons.systemd(node):
         unit = daemons.unit(entry)
-        return Remedy(f"Start {unit}.", (("systemctl", "start", unit),), (("systemctl", "stop", unit),))
+        return Remedy(
+            f"Start {unit}.", (("systemctl", "start", unit),), (("systemctl", "stop", unit),), within=_STARTED_S
+        )
     program = daemons.process(entry)
     if node.run(["service", program, "status"]).status != _STOPPED:
         return None
-    return Remedy(f"Start {program}.", (("service", program, "start"),), (("service", program, "stop"),))
+    return Remedy(
+        f"Start {program}.", (("service", program, "start"),), (("service", program, "stop"),), within=_STARTED_S
+    )
 
 
+#: A daemon that was started is well only when it listens and answers.
+_STARTED_S = 15.0
 #: What `service NAME status` ends with for a service that is known and does not run (LSB).
 _STOPPED = 3
 
@@ -111,13 +116,29 @@ def _answer(node: Node, entry: Entry, facts: list[Fact], unseen: list[str]) -> I
     if of_libvirt and _running(node) is None:
         unseen.append(f"What the {name} tells could not be held against libvirt, which does not answer.")
     elif wanted and not re.search(wanted, text, re.MULTILINE):
-        yield Defect(f"{name}: answer", f"no line of {len(text)} bytes fits", f"a line that fits '{wanted}'")
+        found, remedy = f"no line of {len(text)} bytes fits", None
+        user = daemons.outside(node, entry, user_non_root.names(node)) if of_libvirt else None
+        if user is not None:
+            found += f"; libvirt refuses its user '{user.name}', who is not in the group '{user.group}'"
+            remedy = _let_in(entry, user)
+        yield Defect(f"{name}: answer", found, f"a line that fits '{wanted}'", remedy)
     elif of_libvirt:
         told, running, changed = _domains(node, entry, text)
         if running is None or changed:
             unseen.append(f"Which domains run could not be held against the {name}: {changed or 'libvirt is silent'}.")
         elif told != running:
             yield Defect(f"{name}: domains", ", ".join(told) or "none", ", ".join(running) or "none")
+
+
+def _let_in(entry: Entry, user: daemons.Outside) -> Remedy:
+    """Return how a daemon gets to libvirt: Debian's exporter runs as a user whom libvirt's polkit rule does not let in."""
+    anew = ("systemctl", "restart", daemons.unit(entry))
+    return Remedy(
+        f"Put '{user.name}' into the group '{user.group}', and restart {daemons.unit(entry)}.",
+        (("usermod", "--append", "--groups", user.group, user.name), anew),
+        (("gpasswd", "--delete", user.name, user.group), anew),
+        within=_STARTED_S,
+    )
 
 
 def _domains(node: Node, entry: Entry, text: str) -> tuple[list[str], Optional[list[str]], str]:

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from avocado_hvqual.preparation import answers, remedies
 from avocado_hvqual.preparation.model import Check, Defect, Fact, Looked, Node, Remedy, looked, not_applicable
 
 SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+# Whether systemd knows a time service at all (a small installation has none), and whether it is on.
+_SERVICE = ("timedatectl", "show", "--property=CanNTP", "--property=NTP")
+_WHY = "See why the time service does not reach its servers: timedatectl timesync-status"
 
 
 def look(node: Node) -> Looked:
@@ -31,16 +36,20 @@ def look(node: Node) -> Looked:
         )
     if most > wanted["most_error_s"]:
         found = f"off by up to {most:g} s"
-        summary = "See why the time service does not reach its servers: timedatectl timesync-status"
-        return looked(facts, [Defect("clock", found, expected, remedies.by_hand(summary), "time_sync")])
+        return looked(facts, [Defect("clock", found, expected, remedies.by_hand(_WHY), "time_sync")])
     return looked(facts)
 
 
 def _start(node: Node) -> Remedy:
     if node.names("/run/systemd/system") is None:
         return remedies.by_hand("Run a time service (systemd-timesyncd, chrony) that reaches its servers.")
-    off = (("timedatectl", "set-ntp", "false"),)
+    service = dict(line.split("=", 1) for line in node.run(_SERVICE).stdout.splitlines() if "=" in line)
+    if service.get("NTP") == "yes":
+        return remedies.by_hand(_WHY)
     later = "once a time server has answered"
+    if service.get("CanNTP") == "no":
+        return replace(remedies.install([node.distribution.called("packages", "time sync")]), later=later)
+    off = (("timedatectl", "set-ntp", "false"),)
     return Remedy("Switch the time service on.", (("timedatectl", "set-ntp", "true"),), off, later=later)
 
 

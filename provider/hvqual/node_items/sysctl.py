@@ -24,6 +24,7 @@ IGNORED: dict[str, str] = {
     r"fs/xfs/stats_clear": "a trigger",
     r"vm/(compact_memory|drop_caches|stat_refresh)": "triggers: reading shows the last write, or makes work",
     r"vm/nr_(overcommit_)?hugepages(_mempolicy)?": "item 'hugepages' has it for each size",
+    r"vm/user_reserve_kbytes": "made of the memory that is free at boot: another value after each one",
     r"vm/(dirty|mem).*_writeback_pages": "a count",
     r"net/netfilter/nf_conntrack_count": "connections seen now",
     r"net/ipv[46]/route/flush": "a trigger",

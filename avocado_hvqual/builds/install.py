@@ -2,7 +2,8 @@
 """
 A build on this node: its package installed, a kernel started once by GRUB, and whether what runs is what was built.
 
-A kernel is started once (`grub-reboot`): one that does not come up is not the one that the next power cycle starts.
+A kernel is started once (`grub-reboot`): one that does not come up is not the one that the next power cycle starts. GRUB's menu has the
+latest version first, which a build often is, and Debian and Ubuntu start the first: so the kernel that runs is made the default before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from avocado_hvqual.images.golden.workshop import digest
 from avocado_hvqual.preparation import grub
 
 MENU = Path("/boot/grub/grub.cfg")
+ENVIRONMENT = Path("/boot/grub/grubenv")
+#: GRUB's settings are a file of the administrator's; what lies in this folder is read after it.
+SAVED = Path("/etc/default/grub.d/hvq-saved.cfg")
+_SAVED = "# Written by avocado_hvqual.builds kernel --reboot: 'grub-set-default' then says which kernel starts.\nGRUB_DEFAULT=saved\n"
 DEFECT = 1
 
 
@@ -45,13 +50,47 @@ def package(folder: Path, record: Record) -> None:
 
 def start_once(record: Record) -> None:
     """Let GRUB start the kernel of *record* at the next boot alone, and reboot; `BuildError` when its menu has no such kernel."""
-    choice = entry_of(MENU.read_text(encoding="utf-8") if MENU.exists() else "", record.main)
+    choice = entry_of(_text(MENU), record.main)
     log = Programs(Path("/var/log/avocado-hvqual-reboot.log"), BuildError)
+    keep_default(record.main, f"/boot/vmlinuz-{platform.release()}", log)
     log.run(["grub-reboot", choice], "start the kernel once")
     sys.stdout.write(
         f"Rebooting into {record.version}; 'python -m avocado_hvqual.builds status' then tells whether it runs.\n"
     )
+    sys.stdout.flush()
     log.run(["systemctl", "reboot"], "reboot")
+
+
+def keep_default(new: str, running: str, log: Programs) -> None:
+    """Make the kernel *running* GRUB's default where the *new* one, which never ran, would be; `BuildError` when it does not become it."""
+    if _starts() != Path(new).name:
+        return
+    if "saved_entry" not in _chosen(_text(MENU)):
+        SAVED.parent.mkdir(parents=True, exist_ok=True)
+        SAVED.write_text(_SAVED, encoding="utf-8")
+        sys.stdout.write(f"Wrote {SAVED}: without it GRUB starts its first entry, which is {new} by now.\n")
+        log.run(["update-grub"], "let GRUB start the entry that is saved")
+    log.run(["grub-set-default", entry_of(_text(MENU), running)], "keep the kernel that runs the default")
+    if _starts() != Path(running).name:
+        found = _starts() or "an unknown kernel"
+        msg = f"GRUB would start {found} at each power cycle, not {running}; see GRUB_DEFAULT in /etc/default/grub."
+        raise BuildError(msg)
+    sys.stdout.write(f"{running} stays GRUB's default (grub-set-default).\n")
+
+
+def _starts() -> str:
+    """Return the name of the kernel that GRUB starts when nobody chooses, empty when it cannot be told."""
+    found = grub.default(_text(MENU), _text(ENVIRONMENT))
+    return Path(found.kernel).name if found is not None else ""
+
+
+def _chosen(menu: str) -> str:
+    """Return the lines of GRUB's *menu* that set its default."""
+    return "\n".join(line for line in menu.splitlines() if line.strip().startswith("set default="))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def entry_of(menu: str, kernel: str) -> str:

@@ -42,8 +42,7 @@ _PROGRAMS_OF = {
     "virt-install": {
         "guestfish": "libguestfs-tools",
         "virt-install": "virtinst",
-        "apt-ftparchive": "apt-utils",
-        "dpkg-scanpackages": "dpkg-dev",
+        "virsh": "libvirt-clients",
     },
 }
 _MAKERS: dict[str, trees.Maker] = {
@@ -145,7 +144,7 @@ def _configure(shop: Workshop) -> None:
     shop.programs.run(["cp", "-a", "--reflink=auto", str(shop.file("tree")), str(target)], "copy the tree")
     shop.file(secret.PASSWORD).unlink(missing_ok=True)
     crypted = secret.password_for(shop.out, shop.folder)
-    release = configure.configure(target, crypted, shop.order.table.trimmed, shop.order.kernel, shop.programs)
+    release = configure.configure(target, crypted, shop.order, shop.programs)
     disk.add_boot_loader(target, release, shop.file("core.img"), shop.programs)
     for name, file in (("vmlinuz", f"vmlinuz-{release}"), ("initrd.img", f"initrd.img-{release}")):
         shutil.copyfile(target / "boot" / file, shop.file(name))

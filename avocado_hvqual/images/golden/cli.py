@@ -63,15 +63,25 @@ def add_verbs(verbs: Any) -> None:
         "--connect", default="qemu:///system", metavar="URI", help="with virt-clone (default: %(default)s)"
     )
     clone.add_argument("--image", type=Path, help="folder of the image (default: images/golden below the state home)")
+    _add_mirror(verbs)
+    _add_check(verbs)
+    recipes = verbs.add_parser("recipes", help="the ways to a golden image, each with whether it was ever executed")
+    recipes.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_mirror(verbs: Any) -> None:
     mirror = verbs.add_parser(
         "mirror", help="make the folder from which virt-install installs where no archive is in reach"
     )
     mirror.add_argument("folder", type=Path, help="a new folder, some hundred MiB; give it as --source")
     mirror.add_argument("--system", default="debian-12", help="the distribution (default: %(default)s)")
     mirror.add_argument("--mirror", default="", metavar="URI", help="the archive (default: those of this node's apt)")
-    _add_check(verbs)
-    recipes = verbs.add_parser("recipes", help="the ways to a golden image, each with whether it was ever executed")
-    recipes.add_argument("--json", action="store_true", help="for machines")
+    mirror.add_argument(
+        "--parts",
+        type=Path,
+        metavar="DIR",
+        help="a folder of the installer's parts (*.udeb), taken in place of the archive's",
+    )
 
 
 def _add_check(verbs: Any) -> None:
@@ -190,7 +200,11 @@ def mirror(args: argparse.Namespace) -> int:
     whole = table.load()
     order = Order("virt-install", whole.system(args.system), whole, args.mirror)
     folder = args.folder.absolute()
-    made = netinstall.prepare(order, folder, Programs(folder.with_name(f"{folder.name}.log")))
+    if args.parts is not None and not args.parts.is_dir():
+        msg = f"'{args.parts}' is no folder."
+        raise ImageError(msg)
+    own = _absolute(args.parts)
+    made = netinstall.prepare(order, folder, Programs(folder.with_name(f"{folder.name}.log")), own)
     sys.stdout.write(f"{made}\n")
     return 0
 

@@ -7,12 +7,11 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
 
 from avocado_hvqual.errors import ImageError
 from avocado_hvqual.images.golden.chroot import inside
 from avocado_hvqual.images.golden.command import Programs
-from avocado_hvqual.images.golden.table import Trimmed
+from avocado_hvqual.images.golden.trees import Order
 
 OVERLAY = Path(__file__).with_name("root")
 #: The contract's programs are the micro guest's own.
@@ -46,20 +45,25 @@ CMDLINE = (
 CRASH_MEMORY = "crashkernel=192M"
 
 
-def configure(tree: Path, crypted: str, trimmed: Sequence[Trimmed], kernel: Optional[Path], programs: Programs) -> str:
+def configure(tree: Path, crypted: str, order: Order, programs: Programs) -> str:
     """Make the installed *tree* a guest whose root has the password *crypted*, and return the release of its kernel."""
     overlay(tree)
     programs.run(inside(tree, ["systemctl", "enable", *ENABLED]), "enable the guest's services")
-    mask(tree, [row.unit for row in trimmed])
-    if kernel is not None:
-        shutil.copyfile(kernel, tree / "tmp/kernel.deb")
-        programs.run(inside(tree, ["dpkg", "-i", "/tmp/kernel.deb"]), f"install the kernel of {kernel}")  # noqa: S108 - the guest's
-        (tree / "tmp/kernel.deb").unlink()
-    release = newest_kernel(tree)
+    mask(tree, [row.unit for row in order.table.trimmed])
+    release = _given_kernel(tree, order.kernel, programs) if order.kernel else kernel_of(tree, order.system.kernel)
     _make_initrds(tree, release, programs)
     programs.run(inside(tree, ["chpasswd", "-e"]), "set root's password", text=f"root:{crypted}\n")
     forget(tree)
     return release
+
+
+def _given_kernel(tree: Path, kernel: Path, programs: Programs) -> str:
+    """Install the package *kernel* and return the release of the kernel that came with it, be there newer ones."""
+    before = kernels(tree)
+    shutil.copyfile(kernel, tree / "tmp/kernel.deb")
+    programs.run(inside(tree, ["dpkg", "-i", "/tmp/kernel.deb"]), f"install the kernel of {kernel}")  # noqa: S108 - the guest's
+    (tree / "tmp/kernel.deb").unlink()
+    return newest(tree, kernels(tree) - before or kernels(tree))
 
 
 def overlay(tree: Path) -> None:
@@ -83,13 +87,31 @@ def mask(tree: Path, units: Sequence[str]) -> None:
         (folder / unit).symlink_to("/dev/null")
 
 
-def newest_kernel(tree: Path) -> str:
-    """Return the release of the newest kernel in *tree*."""
-    found = [path.name[len("vmlinuz-") :] for path in (tree / "boot").glob("vmlinuz-*")]
-    if not found:
+def kernels(tree: Path) -> set[str]:
+    """Return the releases of the kernels in *tree*."""
+    return {path.name[len("vmlinuz-") :] for path in (tree / "boot").glob("vmlinuz-*")}
+
+
+def newest(tree: Path, releases: set[str]) -> str:
+    """Return the newest of *releases*; `ImageError` when *tree* has none."""
+    if not releases:
         msg = f"{tree}/boot holds no kernel (vmlinuz-*); the kernel's package was not installed."
         raise ImageError(msg)
-    return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    return max(sorted(releases), key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+
+
+def kernel_of(tree: Path, package: str) -> str:
+    """
+    Return the release of the kernel that *package* stands for: it depends on the package of one release.
+
+    An image may hold another kernel of the same version beside it. Where nothing tells, the newest one.
+    """
+    status = tree / "var/lib/dpkg/status"
+    text = status.read_text(encoding="utf-8", errors="replace") if status.exists() else ""
+    part = re.search(rf"^Package: {re.escape(package)}\n(?:.+\n)*", text, re.MULTILINE)
+    named = re.findall(r"\blinux-image-(?:unsigned-)?(\S+?)(?=[ ,|(]|$)", part.group() if part else "", re.MULTILINE)
+    there = kernels(tree)
+    return newest(tree, there & set(named) or there)
 
 
 def _make_initrds(tree: Path, release: str, programs: Programs) -> None:

@@ -9,11 +9,12 @@ with ``--source`` naming a mirror that was made outside, since the lab's hosts r
 
 from __future__ import annotations
 
-import re
+import contextlib
 import secrets
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 from avocado_hvqual.errors import ImageError
 from avocado_hvqual.images.golden import mirror, trees
@@ -23,17 +24,20 @@ from avocado_hvqual.images.golden.trees import Order
 
 #: The package that holds the installer for a boot over the network, and where in it.
 _INSTALLERS = {
-    "debian-12": (
-        "debian-installer-12-netboot-amd64",
-        "usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64",
+    f"debian-{number}": (
+        f"debian-installer-{number}-netboot-amd64",
+        f"usr/lib/debian-installer/images/{number}/amd64/text/debian-installer/amd64",
     )
+    for number in (12, 13)
 }
 #: The host as a guest of a user-mode network sees it.
 _HOST = "10.0.2.2"
 _INSTALL_MINUTES = 90
 _MEMORY_MIB = 1024
+#: What cannot wait for the answers' file, or is asked although it stands there (the country of a locale that has none). A terminal that
+#: is dumb gets lines; any other gets a screen of several windows, in whose log a question cannot be read.
+_WORDS = "language=C country=US locale=C.UTF-8 console=ttyS0,115200n8 net.ifnames=0 ipv6.disable=1 DEBIAN_FRONTEND=text TERM=dumb"
 _ANSWERS = """
-debian-installer/locale string C.UTF-8
 keyboard-configuration/xkb-keymap select us
 netcfg/choose_interface select auto
 netcfg/get_hostname string golden
@@ -59,14 +63,17 @@ partman/choose_partition select finish
 partman/confirm boolean true
 partman/confirm_nooverwrite boolean true
 base-installer/install-recommends boolean false
-base-installer/kernel/image string linux-image-amd64
+base-installer/kernel/image string {kernel}
+hw-detect/load_firmware boolean false
+hw-detect/firmware-lookup string never
+apt-setup/non-free-firmware boolean false
 apt-setup/use_mirror boolean true
 apt-setup/services-select multiselect
 apt-setup/cdrom/set-first boolean false
 apt-setup/disable-cdrom-entries boolean true
 pkgsel/upgrade select none
 pkgsel/update-policy select none
-tasksel/first multiselect
+pkgsel/run_tasksel boolean false
 grub-installer/only_debian boolean true
 grub-installer/bootdev string /dev/vda
 finish-install/reboot_in_progress note
@@ -86,87 +93,103 @@ def make_tree(order: Order, folder: Path, programs: Programs) -> None:
     disk.unlink()
 
 
-def prepare(order: Order, folder: Path, programs: Programs) -> Path:
-    """Return *folder* with installer and mirror in it, which is all that an installation needs of the world."""
+def prepare(order: Order, folder: Path, programs: Programs, own: Optional[Path] = None) -> Path:
+    """Return *folder* with installer and mirror in it, which is all that an installation needs of the world; *own* as `mirror.make`."""
     if order.system.name not in _INSTALLERS:
         msg = f"The recipe virt-install is not written for {order.system.title}; it is for {', '.join(_INSTALLERS)}."
         raise ImageError(msg)
-    package, place = _INSTALLERS[order.system.name]
-    installer = folder / "installer"
-    if not (installer / "linux").exists():
-        fetched = folder / "fetched"
-        shutil.rmtree(fetched, ignore_errors=True)
-        fetched.mkdir(parents=True)
-        programs.within(fetched).run(
-            ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], "fetch the installer"
-        )
-        programs.run(
-            ["dpkg-deb", "-x", str(next(fetched.glob("*.deb"))), str(fetched / "tree")], "unpack the installer"
-        )
-        installer.mkdir(exist_ok=True)
-        for name in ("initrd.gz", "linux"):
-            shutil.copyfile(fetched / "tree" / place / name, installer / name)
-        shutil.rmtree(fetched)
-    mirror_of = folder / order.system.suite
-    mirror.make(order, kernel_of(installer / "linux"), mirror_of, programs)
+    held, installer = folder / order.system.suite, folder / "installer"
+    if not mirror.whole(held):
+        apt = mirror.apt_of(order, held, programs)
+        _fetch_installer(order, installer, apt)
+        mirror.make(order, installer, held, apt, own)
     return folder
 
 
-def kernel_of(file: Path) -> str:
-    """Return the release that a bzImage says it is (x86 boot protocol: an offset at 0x20e to a text)."""
-    with file.open("rb") as stream:
-        head = stream.read(0x8000)
-    offset = int.from_bytes(head[0x20E:0x210], "little") + 0x200
-    found = re.match(rb"[\w.+~-]+", head[offset : offset + 128])
-    if head[0x202:0x206] != b"HdrS" or found is None:
-        msg = f"{file} is no kernel that tells its release."
-        raise ImageError(msg)
-    return found.group().decode()
+def _fetch_installer(order: Order, target: Path, apt: Programs) -> None:
+    """Put kernel and initrd of the installer into *target*, of the same archive as the mirror: modules fit one kernel only."""
+    package, place = _INSTALLERS[order.system.name]
+    fetched = target.with_name("fetched")
+    for path in (fetched, target):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+    apt.within(fetched).run(["apt-get", "-q", "download", package], "fetch the installer")
+    apt.run(["dpkg-deb", "-x", str(next(fetched.glob("*.deb"))), str(fetched / "tree")], "unpack the installer")
+    for name in ("initrd.gz", "linux"):
+        shutil.copyfile(fetched / "tree" / place / name, target / name)
+    shutil.rmtree(fetched)
 
 
 def install(order: Order, work: Path, disk: Path, port: int, programs: Programs) -> None:
     """Run the installer in a domain until it shuts off; `ImageError` when it does not, or left no system on *disk*."""
-    answers = work / "preseed.cfg"
+    name = f"hvq-golden-install-{secrets.token_hex(3)}"
+    answers, target = work / "preseed.cfg", disk.parent / name / disk.name
     answers.write_text(preseed(order, port), encoding="utf-8")
-    disk.unlink(missing_ok=True)
+    target.parent.mkdir()
     try:
+        programs.run(["qemu-img", "create", "-q", "-f", "raw", str(target), f"{order.size_mib}M"], "make the raw disk")
         programs.run(
-            virt_install(order, work, disk, port), "install by virt-install", timeout=_INSTALL_MINUTES * 60 + 60
+            virt_install(name, work, target, port), "install by virt-install", timeout=_INSTALL_MINUTES * 60 + 60
         )
+        target.replace(disk)
     finally:
         answers.unlink()
+        _nothing_left(name, programs)
+        shutil.rmtree(target.parent)
     allocated = disk.stat().st_blocks // 2048
     if allocated < 100:  # noqa: PLR2004 - MiB: less is no distribution
         msg = f"The installer ended and left {allocated} MiB on its disk, which is no system; its console is in {disk.parent}."
         raise ImageError(msg)
 
 
-def virt_install(order: Order, work: Path, disk: Path, port: int) -> list[str]:
+def _nothing_left(name: str, programs: Programs) -> None:
+    """
+    Remove from libvirt what virt-install leaves there under *name*.
+
+    The domain, when its time was over, and a storage pool that starts by itself for the folder of the disk (virt-install 4.1, also of a
+    disk that is there): the folder is called as the domain is, so the pool is as well, and is nobody else's.
+    """
+    for words, purpose in (
+        (("destroy", name), "end the installation"),
+        (("pool-destroy", name), "stop the pool of the installation"),
+        (("pool-undefine", name), "forget the pool of the installation"),
+    ):
+        with contextlib.suppress(
+            ImageError
+        ):  # there is none: the domain ended by itself, or virt-install did not come so far
+            programs.run(["virsh", *words], purpose, timeout=60)
+
+
+def virt_install(name: str, work: Path, disk: Path, port: int) -> list[str]:
     """Return the command line: a domain that lives for the installation, whose kernel is the installer's."""
     kind = accelerator()
-    words = f"auto=true priority=critical url=http://{_HOST}:{port}/preseed.cfg console=ttyS0,115200n8 net.ifnames=0 DEBIAN_FRONTEND=text"
+    words = f"auto=true priority=critical url=http://{_HOST}:{port}/preseed.cfg {_WORDS}"
     held = work / "installer"
     options = {
-        "name": f"hvq-golden-install-{secrets.token_hex(3)}",
+        "name": name,
         "virt-type": "kvm" if kind == "kvm" else "qemu",
         "cpu": "host-model" if kind == "kvm" else "Nehalem",
         "memory": str(_MEMORY_MIB),
-        "vcpus": "2",
-        "install": f'kernel={held}/linux,initrd={held}/initrd.gz,kernel_args_overwrite=yes,kernel_args="{words}"',
-        "disk": f"path={disk},format=raw,size={order.size_mib / 1024:g},bus=virtio,sparse=yes",
+        # One: under QEMU 7.2 without KVM a guest with more loses a timer in one of some hundred boots.
+        "vcpus": "1",
+        # Not --install: where it finds no /var/lib/libvirt/boot it defines a storage pool for it, and leaves that.
+        "boot": f'kernel={held}/linux,initrd={held}/initrd.gz,kernel_args="{words}"',
+        "events": "on_reboot=destroy",
+        "disk": f"path={disk},format=raw,bus=virtio",
         "network": "user,model=virtio",
         "graphics": "none",
-        "serial": f"file,path={disk.parent}/console-install.log",
+        "serial": f"file,path={disk.parents[1]}/console-install.log",
         "console": "none",
         "rng": "/dev/urandom",
         "osinfo": "detect=off,require=off",
         "wait": str(_INSTALL_MINUTES),
     }
-    flags = ["--noautoconsole", "--noreboot", "--transient"]
+    flags = ["--import", "--noautoconsole", "--transient"]
     return ["virt-install", *(word for name, value in options.items() for word in (f"--{name}", value)), *flags]
 
 
 def preseed(order: Order, port: int) -> str:
     """Return the answers to the installer's questions; its root password is thrown away with the tree's."""
-    rows = _ANSWERS.format(host=f"{_HOST}:{port}", suite=order.system.suite, password=secrets.token_hex(12))
+    words = {"host": f"{_HOST}:{port}", "suite": order.system.suite, "kernel": order.system.kernel}
+    rows = _ANSWERS.format(**words, password=secrets.token_hex(12))
     return "".join(f"d-i {row}\n" for row in rows.strip().splitlines())

@@ -23,6 +23,17 @@ from avocado_hvqual.images.golden.table import System, Table
 #: What no guest reads. Copyrights stay.
 _NOT_UNPACKED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 _UNPACKED = "/usr/share/doc/*/copyright"
+#: What an image says of the machine that it was for: other disks, other interfaces, a swap that an initrd would wait for.
+_ANOTHER_MACHINES = (
+    "boot/initrd.img-*",
+    "var/lib/kdump/*",
+    "etc/initramfs-tools/conf.d/resume",
+    "etc/crypttab",
+    "etc/netplan/*",
+    "etc/network/interfaces",
+    "etc/network/interfaces.d/*",
+    "etc/systemd/network/*",
+)
 _NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
 
@@ -98,8 +109,18 @@ def from_image(order: Order, folder: Path, programs: Programs) -> None:
         ["tar", "-C", str(folder), "--numeric-owner", "--xattrs", "-xf", str(packed)], "unpack the image's files"
     )
     packed.unlink()
+    forget_machine(folder)
     shutil.copytree(_before_packages(order, folder.parent / "before"), folder, dirs_exist_ok=True)
     add_packages(order, folder, programs)
+
+
+def forget_machine(tree: Path) -> None:
+    """Remove from *tree*, taken out of an image, what only its own machine needs, and let no cloud say what the guest is."""
+    for pattern in _ANOTHER_MACHINES:
+        for path in sorted(tree.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    if (tree / "etc/cloud").is_dir():
+        (tree / "etc/cloud/cloud-init.disabled").touch()
 
 
 def add_packages(order: Order, folder: Path, programs: Programs) -> None:

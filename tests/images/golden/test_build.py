@@ -198,15 +198,6 @@ def test_masked_units_cannot_start_and_what_makes_a_machine_is_forgotten(tmp_pat
     assert not list(tmp_path.glob("etc/ssh/*")) + list(tmp_path.glob("var/lib/apt/lists/*"))
 
 
-def test_the_newest_kernel_is_found_by_number(tmp_path):
-    (tmp_path / "boot").mkdir()
-    with pytest.raises(ImageError, match="holds no kernel"):
-        configure.newest_kernel(tmp_path)
-    for release in ("6.1.0-9-amd64", "6.1.0-10-amd64"):
-        (tmp_path / f"boot/vmlinuz-{release}").touch()
-    assert configure.newest_kernel(tmp_path) == "6.1.0-10-amd64"
-
-
 def test_copies_are_whole_measured_and_refused_where_a_way_does_not_work(tmp_path):
     source, programs = tmp_path / "source", Programs(tmp_path / "log")
     with source.open("wb") as stream:

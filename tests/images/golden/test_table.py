@@ -53,7 +53,7 @@ def test_each_trimmed_unit_has_a_reason_of_its_own_and_none_is_ours(shipped):
 
 
 def test_unknown_names_are_one_sentence(shipped):
-    with pytest.raises(ImageError, match=r"no distribution 'plan-9' .* debian-12, ubuntu-24.04"):
+    with pytest.raises(ImageError, match=r"no distribution 'plan-9' .* debian-12, debian-13, ubuntu-24.04"):
         shipped.system("plan-9")
     with pytest.raises(ImageError, match=r"no recipe 'floppy' of 'debian-12' .* mmdebstrap of debian-12"):
         shipped.recipe("floppy", "debian-12")

@@ -93,6 +93,13 @@ def make(order: Order, installer: Path, folder: Path, apt: Programs, own: Option
     (folder / _COMPLETE).touch()
 
 
+def name_archive(folder: Path, tree: Path) -> None:
+    """Let apt in the *tree*, installed from the mirror in *folder*, know the archive that the mirror is of, and the mirror no more."""
+    lines = (folder / "state/sources.list").read_text(encoding="utf-8").splitlines()
+    held = [f"{line}\n" for line in lines if not line.endswith("/debian-installer")]
+    (tree / "etc/apt/sources.list").write_text("".join(held), encoding="utf-8")
+
+
 def _own_parts(own: Path, pool: Path, programs: Programs) -> list[Row]:
     """Copy the parts in the folder *own* into the *pool* and return what a list says of them."""
     rows = []

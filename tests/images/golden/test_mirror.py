@@ -131,6 +131,16 @@ def test_parts_that_the_archive_lists_and_does_not_give_are_named_with_the_way_o
     )
 
 
+def test_an_installed_system_knows_the_archive_and_the_mirror_no_more(tmp_path):
+    tree, state = tmp_path / "tree/etc/apt", tmp_path / "mirror/state"
+    for folder in (tree, state):
+        folder.mkdir(parents=True)
+    (tree / "sources.list").write_text("deb http://10.0.2.2:80/trixie trixie main\n")
+    (state / "sources.list").write_text("deb http://a/d trixie main\ndeb http://a/d trixie main/debian-installer\n")
+    mirror.name_archive(tmp_path / "mirror", tmp_path / "tree")
+    assert (tree / "sources.list").read_text() == "deb http://a/d trixie main\n"
+
+
 def test_parts_of_an_own_folder_are_listed_as_what_they_are(tmp_path):
     built, own = tmp_path / "built", tmp_path / "own"
     for folder in (built / "DEBIAN", own, tmp_path / "pool"):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The network installation: what the installer is asked, when it is not believed, and that nothing of it stays in libvirt."""
 
+import re
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -88,6 +90,36 @@ def test_an_installation_that_is_broken_off_leaves_no_domain_pool_or_password(or
     assert of_the_domain(asked).startswith("hvq-golden-install-")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "work"]
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_apt_of_the_new_system_reads_the_unsigned_mirror_only_while_it_is_installed(order, tmp_path):
+    rows = dict(
+        row.removeprefix("d-i ").split(" string ", 1)
+        for row in netinstall.preseed(order, 1).splitlines()
+        if " string " in row
+    )
+    hooks, target = tmp_path / "hooks", tmp_path / "target/etc/apt/apt.conf.d"
+    target.mkdir(parents=True)
+
+    def here(command):
+        return command.replace("/usr/lib/base-installer.d", str(hooks)).replace("/target/", f"{tmp_path}/target/")
+
+    subprocess.run(["sh", "-c", here(rows["preseed/early_command"])], check=True)
+    subprocess.run([str(hooks / "00hvqual")], check=True)
+    assert (target / "00hvqual").read_text() == "Acquire::AllowInsecureRepositories 1;\n"
+    subprocess.run(["sh", "-c", here(rows["preseed/late_command"])], check=True)
+    assert list(target.iterdir()) == []
+
+
+def test_the_recipe_of_the_disk_is_one_partition_that_fits_the_smallest_image(order):
+    (recipe,) = re.findall(
+        r"^d-i partman-auto/expert_recipe string root :: (.*) \.$", netinstall.preseed(order, 1), re.MULTILINE
+    )
+    sizes = [[int(size) for size in part.split()[:3]] for part in recipe.split(" . ")]
+    assert sum(smallest for smallest, _priority, _most in sizes) < order.size_mib
+    assert recipe.count("mountpoint{ / }") == 1
+    assert recipe.count("{") == recipe.count("}")
+    assert "swap" not in recipe
 
 
 def test_an_installer_that_is_not_known_is_one_sentence(order, tmp_path):

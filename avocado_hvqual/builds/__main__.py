@@ -137,6 +137,8 @@ def _kernel(args: argparse.Namespace) -> int:
             raise BuildError(msg)
         sys.stdout.write(json.dumps(asdict(booted), indent=1) + "\n")
     if args.install:
+        if args.reboot:
+            install.keep_default(record.main)
         install.package(home() / "builds" / kernel.NAME, record)
         if args.reboot:
             install.start_once(record)

@@ -3,7 +3,7 @@
 A build on this node: its package installed, a kernel started once by GRUB, and whether what runs is what was built.
 
 A kernel is started once (`grub-reboot`): one that does not come up is not the one that the next power cycle starts. GRUB's menu has the
-latest version first, which a build often is, and Debian and Ubuntu start the first: so the kernel that runs is made the default before.
+latest version first, which a build often is, and Debian and Ubuntu start the first: so the default is kept by its name before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from avocado_hvqual.preparation import grub
 
 MENU = Path("/boot/grub/grub.cfg")
 ENVIRONMENT = Path("/boot/grub/grubenv")
+LOG = Path("/var/log/avocado-hvqual-reboot.log")
 #: GRUB's settings are a file of the administrator's; what lies in this folder is read after it.
 SAVED = Path("/etc/default/grub.d/hvq-saved.cfg")
 _SAVED = "# Written by avocado_hvqual.builds kernel --reboot: 'grub-set-default' then says which kernel starts.\nGRUB_DEFAULT=saved\n"
@@ -50,9 +51,11 @@ def package(folder: Path, record: Record) -> None:
 
 def start_once(record: Record) -> None:
     """Let GRUB start the kernel of *record* at the next boot alone, and reboot; `BuildError` when its menu has no such kernel."""
-    choice = entry_of(_text(MENU), record.main)
-    log = Programs(Path("/var/log/avocado-hvqual-reboot.log"), BuildError)
-    keep_default(record.main, f"/boot/vmlinuz-{platform.release()}", log)
+    choice, found = entry_of(_text(MENU), record.main), _starts()
+    if found in {"", Path(record.main).name}:
+        msg = f"GRUB would start {found or 'an unknown kernel'} at each power cycle; make another one the default (grub-set-default)."
+        raise BuildError(msg)
+    log = Programs(LOG, BuildError)
     log.run(["grub-reboot", choice], "start the kernel once")
     sys.stdout.write(
         f"Rebooting into {record.version}; 'python -m avocado_hvqual.builds status' then tells whether it runs.\n"
@@ -61,21 +64,27 @@ def start_once(record: Record) -> None:
     log.run(["systemctl", "reboot"], "reboot")
 
 
-def keep_default(new: str, running: str, log: Programs) -> None:
-    """Make the kernel *running* GRUB's default where the *new* one, which never ran, would be; `BuildError` when it does not become it."""
-    if _starts() != Path(new).name:
-        return
+def keep_default(new: str) -> None:
+    """
+    Make the kernel that GRUB starts by default stay the default, by its name, before the *new* one is installed.
+
+    From then on any power cycle would start the new one, which never ran. `BuildError` when it cannot be kept, or is the new one already.
+    """
+    kept, log = _starts(), Programs(LOG, BuildError)
+    if kept in {"", Path(new).name}:
+        msg = f"GRUB starts {kept or 'an unknown kernel'} by default; make one the default that is known to come up (grub-set-default)."
+        raise BuildError(msg)
     if "saved_entry" not in _chosen(_text(MENU)):
         SAVED.parent.mkdir(parents=True, exist_ok=True)
         SAVED.write_text(_SAVED, encoding="utf-8")
-        sys.stdout.write(f"Wrote {SAVED}: without it GRUB starts its first entry, which is {new} by now.\n")
+        sys.stdout.write(f"Wrote {SAVED}: without it GRUB starts the first entry of its menu, which {new} will be.\n")
         log.run(["update-grub"], "let GRUB start the entry that is saved")
-    log.run(["grub-set-default", entry_of(_text(MENU), running)], "keep the kernel that runs the default")
-    if _starts() != Path(running).name:
-        found = _starts() or "an unknown kernel"
-        msg = f"GRUB would start {found} at each power cycle, not {running}; see GRUB_DEFAULT in /etc/default/grub."
+    log.run(["grub-set-default", entry_of(_text(MENU), kept, "gnulinux-simple")], "keep the default")
+    os.sync()  # grub-set-default does not wait for the disk, and a power cut must not bring the new one
+    if _starts() != kept:
+        msg = f"GRUB would start {_starts() or 'an unknown kernel'} by default, not {kept}; see GRUB_DEFAULT in /etc/default/grub."
         raise BuildError(msg)
-    sys.stdout.write(f"{running} stays GRUB's default (grub-set-default).\n")
+    sys.stdout.write(f"{kept} stays GRUB's default (grub-set-default).\n")
 
 
 def _starts() -> str:
@@ -93,12 +102,13 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-def entry_of(menu: str, kernel: str) -> str:
-    """Return the place in GRUB's *menu* of the entry that starts *kernel* in the normal way."""
+def entry_of(menu: str, kernel: str, without: str = " ") -> str:
+    """Return the place in GRUB's *menu* of the entry that starts *kernel* in the normal way, and whose id does not begin with *without*."""
     name = Path(kernel).name
     for entry in grub.entries(menu):
-        title = entry.names[-1][0]
-        if Path(entry.kernel or "/").name == name and "recovery" not in title:
+        title, identifier = entry.names[-1]
+        usual = "recovery" not in title and not identifier.startswith(without)
+        if Path(entry.kernel or "/").name == name and usual:
             return ">".join(identifier for _, identifier in entry.names)
     msg = f"{MENU} has no entry for {kernel}; run 'update-grub' and look whether it finds it."
     raise BuildError(msg)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Optional
 
-from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch
+from avocado_hvqual.campaign import around, facts, gate, jobs, outcome, scratch, shutdown
 from avocado_hvqual.campaign.alarm import Alarm
 from avocado_hvqual.campaign.criticals import Criticals
 from avocado_hvqual.campaign.folder import Folder, note_ended
@@ -249,6 +249,8 @@ class Campaign:
         watch.finish(journal, {})
         if self.mirror is not None:
             self.mirror.detach()
+        if self.interrupted and not self.rebooting and shutdown.under_way():
+            self.announce_reboot(journal, shutdown.REASON)
         if self.rebooting:
             return
         journal.append("campaign-end", {"status": self._status()})

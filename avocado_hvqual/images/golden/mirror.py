@@ -236,7 +236,8 @@ def index(suite: str, folder: Path, listed: dict[str, list[Row]]) -> None:
                 file.rename(folder / "pool" / name)
                 held.append({**row, "Filename": f"pool/{name}"})
         target.mkdir(parents=True, exist_ok=True)
-        text = "\n".join("".join(f"{key}: {value}\n" for key, value in row.items()) for row in held)
+        # An empty line ends each row, the last one too: debootstrap does not see a row without (zlib1g, the last, was not installed).
+        text = "".join("".join(f"{key}: {value}\n" for key, value in row.items()) + "\n" for row in held)
         (target / "Packages").write_text(text, encoding="utf-8")
         (target / "Packages.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
         # Read by the installer to learn whether the mirror has this architecture.

@@ -77,7 +77,7 @@ def test_an_installer_that_left_nothing_is_not_believed_and_leaves_nothing(order
     monkeypatch.setattr(netinstall, "virt_install", lambda _name, _work, target, _port: ["ls", str(target)])
     with pytest.raises(ImageError, match="left 0 MiB on its disk, which is no system"):
         netinstall.install(order, work, disk, 1, Programs(tmp_path / "log"))
-    assert disk.stat().st_size == order.size_mib << 20
+    assert disk.stat().st_size == netinstall._DISK_MIB << 20
     assert not (work / "preseed.cfg").exists()
     assert not (tmp_path / of_the_domain(asked)).exists()
 
@@ -111,12 +111,12 @@ def test_apt_of_the_new_system_reads_the_unsigned_mirror_only_while_it_is_instal
     assert list(target.iterdir()) == []
 
 
-def test_the_recipe_of_the_disk_is_one_partition_that_fits_the_smallest_image(order):
+def test_the_recipe_of_the_disk_is_one_partition_that_fits_it(order):
     (recipe,) = re.findall(
         r"^d-i partman-auto/expert_recipe string root :: (.*) \.$", netinstall.preseed(order, 1), re.MULTILINE
     )
     sizes = [[int(size) for size in part.split()[:3]] for part in recipe.split(" . ")]
-    assert sum(smallest for smallest, _priority, _most in sizes) < order.size_mib
+    assert sum(smallest for smallest, _priority, _most in sizes) < netinstall._DISK_MIB
     assert recipe.count("mountpoint{ / }") == 1
     assert recipe.count("{") == recipe.count("}")
     assert "swap" not in recipe

@@ -34,7 +34,7 @@ def middle(records):
 @pytest.mark.parametrize(("case", "half"), middles(), ids=[case for case, _ in middles()])
 def test_a_case_that_is_killed_in_its_middle(node, case, half):
     before = node.state()
-    with campaign(node, case=case, hold=1) as run:
+    with campaign(node, case=case, profile="lab", hold=1) as run:
         run.reach(lambda: len(run.steps()) >= half, 300, f"{half} lines of steps")
         kill_all(node, run.process)
         records = run.records()

@@ -91,12 +91,12 @@ class Campaign:
 
 
 @contextlib.contextmanager
-def campaign(node, *params, case=CASE, hold=HOLD, folder=None, lab=True, wrap=(), root=Path("/")):
+def campaign(node, *params, case=CASE, profile="smoke", hold=HOLD, folder=None, lab=True, wrap=(), root=Path("/")):
     """Run a campaign of one *case* by ``run --lab`` (or inside hv-a, *wrap*ped in another command) for the length of the block."""
     folder = folder or node.results() / "campaign"
     words = [f"hv_hold={hold}", *params]
     given = [word for text in words for word in ("--param", text)]
-    run = ["avocado", "hvqual", "run", "--profile", "smoke", "--only", case, *given, "--output", str(folder)]
+    run = ["avocado", "hvqual", "run", "--profile", profile, "--only", case, *given, "--output", str(folder)]
     line = [*run, "--lab"] if lab else ["avocado", "hvqual", "lab", "exec", "hv-a", "--", *wrap, *run]
     with folder.with_suffix(".said").open("w") as said:
         process = subprocess.Popen(

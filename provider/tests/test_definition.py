@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from avocado.core.exceptions import TestFail
 
+from provider.hvqual.expect import Expect
 from provider.hvqual.operations import autostart, definition
 from provider.hvqual.record import Record
 
@@ -33,6 +34,8 @@ class World:
 
     def act(self, *_args):
         return 0.0
+
+    answer = Expect.answer
 
 
 @pytest.fixture
@@ -100,9 +103,9 @@ def test_libvirt_and_its_file_must_both_say_so(world, guest, tmp_path, is_so, kn
         definition.persistent(guest, world, is_so=is_so)
 
 
-def virsh(status, said):
+def virsh(status, said, interrupted=False):
     def undefine(*_args, **_kwargs):
-        return SimpleNamespace(exit_status=status, stderr_text=said)
+        return SimpleNamespace(exit_status=status, stderr_text=said, stdout_text="", interrupted=interrupted)
 
     return undefine
 
@@ -115,6 +118,13 @@ def test_a_refusal_says_why_and_is_one(world, guest):
     with pytest.raises(TestFail, match="reported success"):
         definition.refused(guest, world, "managed save", virsh(0, ""), NAME)
     assert [value for value, _ in world.record.samples["refusal_told"]] == [True, False]
+
+
+def test_a_virsh_that_does_not_end_is_no_refusal(world, guest):
+    said = "error: Refusing to undefine while domain managed save image exists"
+    with pytest.raises(TestFail, match=r"'virsh undefine hvq-1' did not end in 5 s \(timeout\); .* said: error: Refusing"):
+        definition.refused(guest, world, "managed save", virsh(-15, said, "timeout"), NAME)
+    assert "refusal_told" not in world.record.samples
 
 
 def test_a_definition_that_changed_is_told_by_its_lines(world, guest):

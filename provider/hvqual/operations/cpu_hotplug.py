@@ -184,7 +184,7 @@ def refused(guest: Guest, expect: Expect, operation: Callable[..., Any], asked: 
     What the guest has is as before: `vcpu_map.as_modelled` is asked by who asks for several refusals.
     """
     words = f"virsh {operation.__name__} {guest.name} {asked} {option}"
-    done = operation(guest.name, asked, option, uri=expect.uri, ignore_status=True, timeout=expect.timeout)
+    done = expect.answer(operation, guest.name, asked, option)
     said = done.stderr_text.strip()
     if not done.exit_status:
         fail(expect.record, "wrong-result", f"'{words}' was reported as done; it cannot be.", guest.name)

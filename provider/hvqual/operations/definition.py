@@ -35,7 +35,7 @@ def xml_file(guest: Guest, text: str, tag: str) -> str:
 
 def refused(guest: Guest, expect: Expect, words: str, operation: Callable[..., Any], *args: str) -> None:
     """Expect that libvirt refuses *operation* with a message that matches *words*; observe refusal_told (bool)."""
-    done = operation(*args, uri=expect.uri, ignore_status=True, timeout=expect.timeout)
+    done = expect.answer(operation, *args)
     said, verb = done.stderr_text.strip(), f"virsh {operation.__name__} {' '.join(args)}"
     if not done.exit_status:
         fail(expect.record, "wrong-result", f"'{verb}' should be refused ({words}); it reported success.", guest.name)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from avocado_hvqual.errors import ImageError
-from avocado_hvqual.images import host_files, secret, vmlinux
+from avocado_hvqual.images import host_files, secret
 from avocado_hvqual.images import kernel as kernels
 from avocado_hvqual.images.initramfs import Archive
 from avocado_hvqual.images.kernel import Kernel
@@ -29,7 +29,7 @@ NAME = "micro"
 _VERSION = 1
 _RECIPE = Path(__file__).with_name("micro_root")
 #: The modules that decide what is in the image: another one may change without making the image another.
-_MODULES_OF_IT = ("host_files.py", "initramfs.py", "kernel.py", "micro.py", "secret.py", "vmlinux.py")
+_MODULES_OF_IT = ("host_files.py", "initramfs.py", "kernel.py", "micro.py", "secret.py")
 #: Program -> package. busybox must be the static one: it is what runs before any library is found.
 PROGRAMS = {
     "busybox": "busybox-static",
@@ -41,7 +41,6 @@ PROGRAMS = {
     "ldd": "libc-bin",
     "depmod": "kmod",
     "zstd": "zstd",
-    "lz4": "lz4",
     "dpkg-deb": "dpkg",
 }
 #: Programs of this machine in the guest, and where.
@@ -144,22 +143,13 @@ def assemble(folder: Path, cache: Path, kernel: Kernel, content: str) -> None:
     try:
         work.chmod(0o755)
         secrets = secret.keep_or_make(folder, work)
-        started = _write_kernel(kernel, work)
+        shutil.copyfile(kernel.image, work / "vmlinuz")
         (work / "initrd.img").write_bytes(base.read_bytes() + gzip.compress(secrets.to_bytes(), mtime=0))
-        text = json.dumps(_manifest(started, work, kernel, content), indent=1)
+        text = json.dumps(_manifest(work, kernel, content), indent=1)
         (work / "manifest.json").write_text(text + "\n", encoding="utf-8")
         _replace(folder, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _write_kernel(kernel: Kernel, work: Path) -> str:
-    """Put what QEMU shall start into *work* and return its name: the kernel as it is in memory if it can be entered so, else its image."""
-    image = kernel.image.read_bytes()
-    elf = vmlinux.from_bzimage(image)
-    name = "vmlinuz" if elf is None else "vmlinux"
-    (work / name).write_bytes(image if elf is None else elf)
-    return name
 
 
 def _replace(folder: Path, work: Path) -> None:
@@ -271,12 +261,12 @@ def _add_module_index(archive: Archive, place: Path, kernel: Kernel) -> None:
             archive.file(str(place / name), (folder / name).read_bytes())
 
 
-def _manifest(started: str, folder: Path, kernel: Kernel, content: str) -> dict[str, Any]:
+def _manifest(folder: Path, kernel: Kernel, content: str) -> dict[str, Any]:
     """Return the description by which the tests find and start the image."""
     return {
         "name": NAME,
         "kind": "direct-kernel",
-        "kernel": started,
+        "kernel": "vmlinuz",
         "initrd": "initrd.img",
         "cmdline": _CMDLINE,
         "min_memory_kib": _MIN_MEMORY_KIB,
@@ -286,7 +276,7 @@ def _manifest(started: str, folder: Path, kernel: Kernel, content: str) -> dict[
         "version": _VERSION,
         "kernel_release": kernel.release,
         "content": content,
-        "sha256": {name: file_digest(folder / name) for name in (started, "initrd.img")},
+        "sha256": {name: file_digest(folder / name) for name in ("vmlinuz", "initrd.img")},
     }
 
 

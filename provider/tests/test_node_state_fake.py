@@ -121,7 +121,12 @@ class TestIgnored:
 
     @pytest.mark.parametrize(
         "path",
-        ["/var/lib/libvirt/qemu/nvram/x_VARS.fd", "/var/lib/libvirt/qemu/save/x.save", "/etc/libvirt/qemu/x.xml"],
+        [
+            "/var/lib/libvirt/qemu/nvram/x_VARS.fd",
+            "/var/lib/libvirt/qemu/save/x.save",
+            "/etc/libvirt/qemu/x.xml",
+            "/var/lib/libvirt/dnsmasq/default.conf",
+        ],
     )
     def test_files_that_matter_are_not_among_them(self, path):
         assert not any(re.fullmatch(pattern, path) for pattern in files.IGNORED)
@@ -130,6 +135,12 @@ class TestIgnored:
 
 class TestStable:
     """Counters, handles, dates, leases and numbers of processes do not enter."""
+
+    def test_leases_while_they_are_written_anew(self, tmp_path):
+        place = "/var/lib/libvirt/dnsmasq"
+        before = fake(tmp_path / "1", {f"{place}/default.conf": "x", f"{place}/virbr0.status": "[]"})
+        meanwhile = {f"{place}/default.conf": "x", f"{place}/virbr0.status": "[]", f"{place}/virbr0.status.new": "["}
+        assert files.var_lib_libvirt(fake(tmp_path / "2", meanwhile)) == files.var_lib_libvirt(before)
 
     def test_nft_handles_and_counters(self, tmp_path):
         def rules(packets, handle):

@@ -13,7 +13,8 @@ from provider.hvqual.node_items.processes import emulator_pids, normalise
 from provider.hvqual.node_items.source import Source
 
 IGNORED: dict[str, str] = {
-    r"/var/lib/libvirt/dnsmasq/.*\.(status|leases|macs|pid)": "leases come, go and expire",
+    # libvirt's helper writes a .new beside it and renames it (seen at the end of a case with 9.0).
+    r"/var/lib/libvirt/dnsmasq/.*\.(status|leases|macs|pid)(\.new)?": "leases come, go and expire",
     r"/var/lib/libvirt/(qemu/)?\.?cache(/.*)?": "what libvirt found out about emulators",
     r"/var/lib/libvirt/qemu/capabilities(/.*)?": "what libvirt found out about emulators",
     r"/var/lib/libvirt/qemu/\.(local|config)(/.*)?": "what emulators and their libraries cache",

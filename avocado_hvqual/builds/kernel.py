@@ -33,6 +33,7 @@ PROGRAMS = {
     "dpkg-deb": "dpkg",
     "git": "git",
     "xz": "xz-utils",
+    "lz4": "lz4",
 }
 #: The distribution's own hooks make the initrd and GRUB's menu.
 _HOOKS = """#!/bin/sh

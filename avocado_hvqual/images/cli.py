@@ -31,6 +31,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
         help="micro: seconds, no disk; golden: minutes, a real distribution on a disk",
     )
     build.add_argument("--out", type=Path, help="folder to build it in (default: below the state home)")
+    build.add_argument(
+        "--kernel", type=Path, metavar="DEB", help="a kernel's package in place of the distribution's kernel"
+    )
     golden.fill(build)
     verbs.add_parser("list", help="list the images that are there")
     golden.add_verbs(verbs)
@@ -39,7 +42,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what *args* say and return the exit status; raises `ImageError` with the sentence for the user."""
     if args.image_verb == "build":
-        built = build_micro(home(), args.out) if args.image == NAME else golden.build(args)
+        built = build_micro(home(), args.out, args.kernel) if args.image == NAME else golden.build(args)
         sys.stdout.write(f"{built}\n")
         return 0
     if args.image_verb in golden.VERBS:

@@ -89,6 +89,28 @@ def fetch(cache: Path) -> Kernel:
     return _unpacked(folder)
 
 
+def packed(package: Path, cache: Path) -> Kernel:
+    """Return the kernel in the file of a package, as ``scripts/build-kernel`` makes it, unpacked into *cache* by its content."""
+    try:
+        content = hashlib.sha256(package.read_bytes()).hexdigest()
+    except OSError as error:
+        msg = f"The kernel's package '{package}' cannot be read ({error.strerror}); give the .deb that scripts/build-kernel made."
+        raise ImageError(msg) from error
+    folder = cache / f"own-{content[:16]}"
+    if not (folder / "complete").exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="unpack-") as work:
+            tree = Path(work) / "tree"
+            _run(["dpkg-deb", "-x", str(package.absolute()), str(tree)], "unpack the kernel's package", Path(work))
+            if not list(tree.glob("boot/vmlinuz-*")):
+                msg = f"'{package}' holds no boot/vmlinuz-*: it is no kernel's package; give the .deb that scripts/build-kernel made."
+                raise ImageError(msg)
+            (tree / "complete").touch()
+            shutil.rmtree(folder, ignore_errors=True)
+            tree.rename(folder)
+    return dataclasses.replace(_unpacked(folder), version=content)
+
+
 def wanted_package() -> str | None:
     """Return the name of the package that holds the newest kernel for virtual machines, None if apt knows of none."""
     for meta in _META_PACKAGES:
@@ -124,7 +146,7 @@ def _candidate(package: str) -> str:
 
 def _newest_in(cache: Path) -> Kernel | None:
     """Return the newest complete kernel in *cache*, for a machine whose package lists are gone."""
-    complete = sorted((path.parent for path in cache.glob("*/complete")), key=lambda path: _numbers(path.name))
+    complete = sorted((path.parent for path in cache.glob("linux-*/complete")), key=lambda path: _numbers(path.name))
     return _unpacked(complete[-1]) if complete else None
 
 

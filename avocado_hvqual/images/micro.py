@@ -89,17 +89,18 @@ _PROMPT = r"^\[root@micro [^\]]*\]# $"
 _MIN_MEMORY_KIB = 128 * 1024
 
 
-def build_micro(home: Path, out: Path | None = None) -> Path:
+def build_micro(home: Path, out: Path | None = None, package: Path | None = None) -> Path:
     """
     Return the folder of the micro guest's image, built unless one of the same inputs is there: *out*, by default images/micro below *home*.
 
+    Its kernel is the one in the file *package*, by default the distribution's.
     Takes seconds; raises `ImageError`, in one sentence, for what is missing.
     """
     require_root("Building a guest image (its password is root's)", ImageError)
     require(PROGRAMS, "The micro guest", ImageError)
     folder = out or home / "images" / NAME
     cache = home / "images" / "cache"
-    kernel = kernels.find(cache / "kernel")
+    kernel = kernels.packed(package, cache / "kernel") if package else kernels.find(cache / "kernel")
     content = input_digest(kernel)
     if not current(folder, content):
         assemble(folder, cache, kernel, content)
@@ -253,6 +254,8 @@ def _add_module_index(archive: Archive, place: Path, kernel: Kernel) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(entry.content)
         folder = Path(root) / "lib/modules" / kernel.release
+        # A kernel that has all of it built in has no module for which the folder was made.
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("modules.builtin", "modules.order"):
             shutil.copyfile(kernel.modules / name, folder / name)
         depmod = [find("depmod") or "depmod", "-b", root, kernel.release]

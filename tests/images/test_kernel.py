@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which kernel is taken, and which of its modules in which order."""
 
+import dataclasses
 import lzma
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,48 @@ def test_without_package_lists_the_newest_complete_kernel_of_the_cache_is_taken(
     assert kernel.cached(cache).release == "6.1.0-10"
     (cache / "linux-image-6.1.0-10/complete").unlink()
     assert kernel.cached(cache).release == "6.1.0-9"
+
+
+def package(folder, *, with_kernel=True):
+    """Write a package as one that was built here: a kernel, its configuration and an index without modules."""
+    tree = folder / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text("Package: k\nVersion: 1\nArchitecture: all\nMaintainer: n\nDescription: k\n")
+    if with_kernel:
+        (tree / "boot").mkdir()
+        (tree / "boot/vmlinuz-6.1.9-hvq").write_text("kernel")
+        modules = tree / "lib/modules/6.1.9-hvq"
+        modules.mkdir(parents=True)
+        (modules / "modules.dep").touch()
+        (modules / "modules.builtin").write_text("kernel/drivers/virtio/virtio_pci.ko\n")
+    target = folder / "own.deb"
+    subprocess.run(["dpkg-deb", "-b", str(tree), str(target)], check=True, capture_output=True)
+    return target
+
+
+def test_kernel_of_a_package_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel, "_depends", lambda _package: [])
+    cache, given = tmp_path / "cache", package(tmp_path / "p")
+    found = kernel.packed(given, cache)
+    assert (found.release, found.image.read_text()) == ("6.1.9-hvq", "kernel")
+    assert kernel.module_files(found, ["virtio_pci", "absent"]) == ([], ["absent"])
+    assert kernel.packed(given, cache) == found
+    assert kernel.digest(found) != kernel.digest(dataclasses.replace(found, version="of another package"))
+    # It is nobody's but of who asked for it.
+    assert kernel.cached(cache) is None
+    assert [path.name for path in cache.iterdir()] == [found.image.parent.parent.name]
+
+
+def test_package_that_is_none_is_one_sentence(tmp_path):
+    cache = tmp_path / "cache"
+    (tmp_path / "no.deb").write_text("no package")
+    with pytest.raises(ImageError, match=r"dpkg-deb -x .*no.deb.* failed with status"):
+        kernel.packed(tmp_path / "no.deb", cache)
+    with pytest.raises(ImageError, match=r"absent.deb' cannot be read \(No such file or directory\); give the .deb"):
+        kernel.packed(tmp_path / "absent.deb", cache)
+    with pytest.raises(ImageError, match=r"holds no boot/vmlinuz-\*: it is no kernel's package"):
+        kernel.packed(package(tmp_path / "p", with_kernel=False), cache)
+    assert list(cache.iterdir()) == []
 
 
 def test_compressed_module_is_read_uncompressed(tmp_path):

@@ -39,9 +39,6 @@ def fill(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the image of any format that cloud-image starts from, or the mirror of virt-install (default: made)",
     )
-    more.add_argument(
-        "--kernel", type=Path, metavar="DEB", help="a kernel's package in place of the distribution's kernel"
-    )
     more.add_argument("--size", type=int, default=2048, metavar="MIB", help="size of the disk (default: %(default)s)")
     more.add_argument("--until", choices=_STAGES, default="", help="end after this stage; the next build goes on there")
 

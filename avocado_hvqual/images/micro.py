@@ -80,9 +80,11 @@ _MORE_MODULES = [
     "loop",
 ]
 #: Without the word "panic", which the console repeats: what a panic does is set by etc/rc. Room for DIMMs above 4 GiB makes Linux set
-#: 64 MiB aside for bounce buffers, which virtio devices never use: a guest of 128 MiB does not boot with them.
+#: 64 MiB aside for bounce buffers, which virtio devices never use: a guest of 128 MiB does not boot with them. A kernel that has bonding
+#: built in makes a bond unasked.
 _CMDLINE = (
-    "console=ttyS0 no_timer_check memhp_default_state=online_movable swiotlb=noforce mitigations=off cryptomgr.notests"
+    "console=ttyS0 no_timer_check memhp_default_state=online_movable swiotlb=noforce mitigations=off cryptomgr.notests "
+    "bonding.max_bonds=0"
 )
 _PROMPT = r"^\[root@micro [^\]]*\]# $"
 #: 96 MiB boot with one CPU; the rest is room for a larger kernel and for what a test does in the guest.

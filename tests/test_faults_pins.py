@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Faults of pins: who only asks is told the truth, and what is taken off is taken off each thread."""
+"""Faults of pins and quotas: who only asks is told the truth, and what is taken off is taken off each thread and group."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults import acts_pins, registry_pins, seed
 
 
@@ -41,7 +42,7 @@ def test_each_fault_that_lies_has_its_word_in_its_environment() -> None:
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the cgroups of a host on which one guest runs."""
+    """Return the cgroups of a host on which one guest runs, version 1 for CPUs and quotas."""
     monkeypatch.setattr(acts_pins, "PROC", tmp_path / "proc")
     monkeypatch.setattr(acts_pins, "CGROUP", tmp_path / "fs")
     monkeypatch.setattr(acts_pins, "guests", lambda: ["hvq-1"])
@@ -49,10 +50,12 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for tid, name in ((7, "emulator"), (8, "vcpu0")):
         task = tmp_path / "proc/7/task" / str(tid)
         task.mkdir(parents=True)
-        (task / "cgroup").write_text(f"4:cpuset:/m/{name}\n0::/m\n")
-        for folder in (tmp_path / "fs/cpuset/m", tmp_path / "fs/cpuset/m" / name):
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "tasks").write_text("-1")
+        (task / "cgroup").write_text(f"4:cpuset:/m/{name}\n3:cpu:/m/{name}\n0::/m\n")
+        for controller, files in (("cpuset", ("tasks",)), ("cpu", ("cpu.cfs_quota_us",))):
+            for folder in (tmp_path / "fs" / controller / "m", tmp_path / "fs" / controller / "m" / name):
+                folder.mkdir(parents=True, exist_ok=True)
+                for file in files:
+                    (folder / file).write_text("-1")
     return tmp_path / "fs"
 
 
@@ -64,6 +67,24 @@ def test_pins_that_are_ignored_are_those_of_each_thread(node: Path, monkeypatch:
     assert all(cpus == os.sched_getaffinity(0) for _, cpus in moved)
     assert (node / "cpuset/m/tasks").read_text() in {"7", "8"}
     assert (node / "cpuset/m/vcpu0/tasks").read_text() == "-1"
+
+
+def test_a_quota_that_is_off_is_off_everywhere(node: Path) -> None:
+    with pytest.raises(HvqualError, match="none to take off"):
+        acts_pins.quota_off()
+    (node / "cpu/m/vcpu0/cpu.cfs_quota_us").write_text("40000")
+    acts_pins.quota_off()
+    assert (node / "cpu/m/vcpu0/cpu.cfs_quota_us").read_text() == "-1"
+
+
+def test_a_quota_of_version_2_is_taken_off(node: Path) -> None:
+    for task in (node.parent / "proc/7/task").iterdir():
+        (task / "cgroup").write_text("0::/m/vcpu0\n")
+    group = node / "m/vcpu0"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text("40000 100000")
+    acts_pins.quota_off()
+    assert (group / "cpu.max").read_text() == "max"
 
 
 def test_another_clock_is_taken(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-What can happen behind a test's back to where the threads of guests run and by which clock they go; libvirt notices none of it.
+What can happen behind a test's back to where the threads of guests run and to how long they may; libvirt notices none of it.
 
 All of it lasts as long as the guest runs, and no longer.
 """
@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Callable
 
+from avocado_hvqual.errors import HvqualError
 from avocado_hvqual.faults.acts import guests, pids_of
 from avocado_hvqual.faults.acts_memory import in_guests
 
@@ -51,8 +52,25 @@ def ignore_pins() -> None:
                 os.sched_setaffinity(tid, node)
 
 
+def quota_off() -> None:
+    """Take the limit of CPU time off each cgroup of each guest, and off the one above."""
+    lifted = 0
+    for pid in [pid for name in guests() for pid in pids_of(name)]:
+        groups = set(_groups(pid, "cpu").values())
+        # The upper one first: version 1 gives nobody more than who is above.
+        for group in [*{group.parent for group in groups}, *groups]:
+            for name, none in (("cpu.cfs_quota_us", "-1"), ("cpu.max", "max")):
+                if (group / name).is_file():
+                    lifted += not (group / name).read_text(encoding="ascii").startswith(none)
+                    (group / name).write_text(none, encoding="ascii")
+    if not lifted:
+        message = "No cgroup of a guest of ours has a limit on its CPU time, so there is none to take off."
+        raise HvqualError(message)
+
+
 PIN_ACTS: dict[str, Callable[[], None]] = {
     "ignore-pins": ignore_pins,
+    "quota-off": quota_off,
     "guest-stalls": lambda: in_guests(STALL),
     "guest-clock": lambda: in_guests(OTHER_CLOCK),
 }

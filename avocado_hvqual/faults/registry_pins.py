@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The faults of where the threads of guests run, as `registry.FAULTS` has them."""
+"""The faults of where the threads of guests run and of how much CPU time they get, as `registry.FAULTS` has them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ AFFINITY = "hvqual.cpu.pin.vcpu_affinity"
 EMULATOR = "hvqual.cpu.pin.emulator"
 WITH_PAGES = "hvqual.cpu.pin.with_hugepage"
 UNDER_LOAD = "hvqual.cpu.pin.dynamic_under_load"
+BANDWIDTH = "hvqual.cpu.tune.bandwidth"
 PINNED = (AFFINITY, EMULATOR, WITH_PAGES, UNDER_LOAD)
 
 PINS = (
@@ -75,7 +76,25 @@ PINS = (
         act="guest-clock",
         step="pin at random",
     ),
+    Fault(
+        "quota-does-nothing",
+        (BANDWIDTH,),
+        r"was limited to \d+ us .*libvirt \(--live\) tells .*the cgroup vcpu0 tells",
+        "major",
+        lie="schedinfo",
+        asked="--set",
+    ),
+    Fault("quota-is-off", (BANDWIDTH,), r"quota_used", "major", act="quota-off", step="work under vcpu"),
+    Fault("quota-of-all-is-off", (BANDWIDTH,), r"quota_used", "major", act="quota-off", step="work under global"),
     Fault("test-is-killed-pinning", PINNED, r"died without a result", "major", act="kill-test", step="pin"),
+    Fault(
+        "test-is-killed-limiting",
+        (BANDWIDTH,),
+        r"died without a result",
+        "major",
+        act="kill-test",
+        step="work under vcpu",
+    ),
 )
 
 PIN_FILTERS = {
@@ -83,5 +102,6 @@ PIN_FILTERS = {
     EMULATOR: "cpu.pin.emulator single_big",
     WITH_PAGES: "cpu.pin.with_hugepage single_big",
     UNDER_LOAD: "cpu.pin.dynamic_under_load single_big",
+    BANDWIDTH: "cpu.tune.bandwidth single_big",
 }
 """How avocado is asked for each."""

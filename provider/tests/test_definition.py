@@ -122,7 +122,9 @@ def test_a_refusal_says_why_and_is_one(world, guest):
 
 def test_a_virsh_that_does_not_end_is_no_refusal(world, guest):
     said = "error: Refusing to undefine while domain managed save image exists"
-    with pytest.raises(TestFail, match=r"'virsh undefine hvq-1' did not end in 5 s \(timeout\); .* said: error: Refusing"):
+    with pytest.raises(
+        TestFail, match=r"'virsh undefine hvq-1' did not end in 5 s \(timeout\); .* said: error: Refusing"
+    ):
         definition.refused(guest, world, "managed save", virsh(-15, said, "timeout"), NAME)
     assert "refusal_told" not in world.record.samples
 

@@ -19,9 +19,10 @@ from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
 
 # Perl without a module is in every image of the contract, and its loop costs no process a turn as a shell's would.
-# burn SHARE: busy for SHARE percent of a CPU, in turns of 0.2 s. touch MIB: write so much memory, each MiB by its number, and read it.
+# burn SHARE: busy for SHARE percent of a CPU, in turns of 0.2 s. touch MIB COUNT HELD: write so much memory, each MiB by its number, keep
+# it until all COUNT processes have theirs (a byte each in the file HELD; what one gave back another would write again), and read it.
 PROGRAM = r"""
-my ($mode, $amount) = @ARGV;
+my ($mode, $amount, $count, $held) = @ARGV;
 sub used { my @t = times; return $t[0] + $t[1] }
 if ($mode eq "burn") {
     my $busy = $amount / 100 * 0.2;
@@ -34,6 +35,7 @@ if ($mode eq "burn") {
 my $fill = "hvq-" x 262144;
 my (@kept, $good);
 for my $n (0 .. $amount - 1) { $kept[$n] = $fill; substr($kept[$n], 0, 8, pack("N2", $$, $n)) }
+if (open(my $all, ">>", $held)) { syswrite($all, "x"); select(undef, undef, undef, 0.1) while -s $all < $count }
 for my $n (0 .. $amount - 1) {
     $good++ if substr($kept[$n], 0, 8) eq pack("N2", $$, $n) and substr($kept[$n], -4) eq "hvq-";
 }
@@ -77,7 +79,7 @@ def touch(guest: Asked, expect: Expect, timeout: float) -> None:
     with expect.record.step("touch memory", guest.name):
         promised = promise(available_mib(guest.ask("cat /proc/meminfo")), guest.spec.vcpus)
         each = max(1, promised // guest.spec.vcpus)
-        _start(guest, f"touch {each}", timeout)
+        _start(guest, f"touch {each} {guest.spec.vcpus} {PLACE}.held", timeout)
         try:
             text = until(lambda: _ended(guest), timeout + 10, f"'{guest.name}' to write {promised} MiB", interval=0.5)
         except WaitTimeoutError as error:
@@ -126,8 +128,9 @@ def _ended(guest: Asked) -> str:
 def _start(guest: Asked, what: str, longest: float) -> None:
     """Start one process a vCPU, each on its own, in a session that outlives the login."""
     program = base64.b64encode(PROGRAM.encode()).decode()
-    guest.ask(f"echo {program} | base64 -d > {PLACE}.pl && rm -f {PLACE}.out {PLACE}.pid")
-    each = f"taskset -c $cpu timeout {longest:.0f} perl {PLACE}.pl {what} >> {PLACE}.out 2>&1 &"
+    guest.ask(f"echo {program} | base64 -d > {PLACE}.pl && rm -f {PLACE}.out {PLACE}.pid {PLACE}.held")
+    # Who ended has nothing to keep any more, however it ended: nobody waits for it.
+    each = f"(taskset -c $cpu timeout {longest:.0f} perl {PLACE}.pl {what} >> {PLACE}.out 2>&1; printf x >> {PLACE}.held) &"
     numbers = " ".join(str(number) for number in range(guest.spec.vcpus))
     script = f"echo $$ > {PLACE}.pid; for cpu in {numbers}; do {each} done; wait; echo {ENDED} >> {PLACE}.out"
     # A guest that is short of CPU time takes a while to start a process: until the number is there nothing can end it.
@@ -137,4 +140,4 @@ def _start(guest: Asked, what: str, longest: float) -> None:
 
 def _stop(guest: Asked) -> None:
     """End the session of processes."""
-    guest.ask(f"kill -- -$(cat {PLACE}.pid) 2> /dev/null; rm -f {PLACE}.pid {PLACE}.out")
+    guest.ask(f"kill -- -$(cat {PLACE}.pid) 2> /dev/null; rm -f {PLACE}.pid {PLACE}.out {PLACE}.held")

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from provider.hvqual import together
 from provider.hvqual.any_stand import AnyStand
 from provider.hvqual.expect import Expect
+from provider.hvqual.guests import Guest
 from provider.hvqual.heartbeat import Observer
 from provider.hvqual.libvirt_truth import Libvirt
 from provider.hvqual.operations import power
@@ -31,9 +33,13 @@ class Stand(AnyStand[Expect]):
         restored = self._restored()
         if not restored:
             self.each(power.start)
-        self.each(power.agent_there)
+            together.each(self.guests, self._armed)
         self.case.record.observe("warm_guests", restored, "count")
-        self.arm()
+
+    def _armed(self, guest: Guest) -> None:
+        """Have the agent there and the canaries laid in a guest that runs."""
+        power.agent_there(guest, self.expect)
+        guest.witness.arm()
 
     def _restored(self) -> int:
         """Return how many guests go on from their save files: all of them or none."""
@@ -42,7 +48,7 @@ class Stand(AnyStand[Expect]):
         record = self.case.record
         try:
             with record.step("warm up"):
-                told = self.warm.bring_up(self)
+                told = self.warm.bring_up(self, self._armed)
         except WarmError as error:
             record.capability("warm guests", str(error), ok=False)
             self.warm.forget()

@@ -14,10 +14,10 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 from xml.etree import ElementTree as ET
 
-from avocado.core.exceptions import TestError, TestFail
+from avocado.core.exceptions import TestBaseException, TestError, TestFail
 
 import libvirt
 from provider.hvqual import marks, together, warm_room
@@ -48,33 +48,43 @@ class Warm:
         self.folder = self.home / key
         self.stem = f"{marks.PREFIX}w{key[:8]}"
 
-    def bring_up(self, stand: Stand) -> str:
+    def bring_up(self, stand: Stand, then: Callable[[Guest], None]) -> str:
         """
         Have the guests of *stand* running from their save files, made now when there are none; return which it was.
 
-        New ones take the room of those that were not used for longest (`warm_room`).
+        *then* is done with each guest as soon as it is there. New files take the room of those that were not used for longest
+        (`warm_room`).
         """
         with warm_room.held(self.folder):
-            told, made = self._bring_up(stand)
+            made = not all(self._file(guest).is_file() for guest in stand.guests)
+            if made:
+                self._make(stand)
+            self._go_on(stand, then)
         if made:
             warm_room.bound(self.home)
-        return told
+        return "booted, saved and restored" if made else "restored"
 
-    def _bring_up(self, stand: Stand) -> tuple[str, bool]:
-        made = not all(self._file(guest).is_file() for guest in stand.guests)
-        if made:
-            self._make(stand)
+    def _go_on(self, stand: Stand, then: Callable[[Guest], None]) -> None:
+        """Restore the guests and do *then* with each that is there: a login is half waiting, in which another guest is restored."""
         since = time.monotonic()
+        reasons: list[str] = []
+
+        def up(guest: Guest) -> None:
+            try:
+                self._restore(guest, stand)
+                _spoke(guest, stand, since)
+            except (libvirt.libvirtError, WaitTimeoutError, TestError, TestFail) as error:
+                reasons.append(f"'{guest.name}' does not go on from its save file: {error}")
+                return
+            then(guest)
+
         try:
-            together.each(stand.guests, lambda guest: self._restore(guest, stand))
-            _heard(stand, since)
-        except (libvirt.libvirtError, TestError) as error:
-            message = f"libvirt does not take the save files: {error}"
-            raise WarmError(message) from None
-        except (WaitTimeoutError, TestFail) as error:
-            message = f"the restored guests are not all there: {error}"
-            raise WarmError(message) from None
-        return "booted, saved and restored" if made else "restored", made
+            together.each(stand.guests, up)
+        except TestBaseException:
+            if not reasons and _apart(stand, since):
+                raise
+        if reasons or not _apart(stand, since):
+            raise WarmError("; ".join(reasons) or "Two of the restored guests have one address.")
 
     def forget(self) -> None:
         """Remove the save files: they are made anew by the next case that wants them."""
@@ -89,7 +99,7 @@ class Warm:
         since = time.monotonic()
         stand.each(power.start)
         try:
-            _heard(stand, since)
+            together.each(stand.guests, lambda guest: _spoke(guest, stand, since))
             # Saved before its agent had connected a guest is without one for ever: seen with libvirt 9.0.
             until(lambda: all(stand.truth.agent_connected(guest.name) for guest in stand.guests), READY, "their agents")
             together.each(stand.guests, lambda guest: self._save(guest, stand))
@@ -124,15 +134,20 @@ def key_of(shapes: Sequence[Shape], wanted: Guests, facts: Sequence[str]) -> str
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _heard(stand: Stand, since: float) -> None:
-    """Wait until every guest was heard over the network after *since*, each from an address of its own."""
+def _heard(guest: Guest, stand: Stand, since: float) -> str:
+    """Return from which address the guest was heard over the network after *since*, "" before it was."""
+    beats = stand.observer.beats(guest.name, NETWORK, since)
+    return beats[-1].address if beats else ""
 
-    def all_there() -> bool:
-        heard = [stand.observer.beats(guest.name, NETWORK, since) for guest in stand.guests]
-        addresses = [beats[-1].address for beats in heard if beats]
-        return len(addresses) == len(stand.guests) == len(set(addresses))
 
-    until(all_there, READY, "a network heartbeat of each guest from an address of its own")
+def _spoke(guest: Guest, stand: Stand, since: float) -> None:
+    until(lambda: _heard(guest, stand, since), READY, f"a heartbeat of '{guest.name}' over the network")
+
+
+def _apart(stand: Stand, since: float) -> bool:
+    """Whether each guest that was heard after *since* has an address of its own."""
+    heard = [address for guest in stand.guests if (address := _heard(guest, stand, since))]
+    return len(heard) == len(set(heard))
 
 
 def _xml(saved: str, guest: Guest) -> str:

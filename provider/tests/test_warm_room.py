@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -138,20 +139,24 @@ def test_without_a_folder_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert bound(tmp_path / "none") == []
 
 
+STAND = SimpleNamespace(guests=[SimpleNamespace(name="hvq-w1-1")])
+
+
 class Stub(warm.Warm):
     """Guests that come up without a VM: their set is made, or was there."""
 
     made = True
 
-    def _bring_up(self, _stand: object) -> tuple[str, bool]:
+    def _make(self, _stand: object) -> None:
         self.held = bound(self.home, 0) == [f"{number:016x}" for number in range(5)]
         (self.folder / "hvq-w1-1.save").write_bytes(b"x" * MIB)
         for number in range(5):
             fill(self.home / f"{number:016x}", number)
+
+    def _go_on(self, _stand: object, _then: object) -> None:
         if not self.made:
             message = "the restored guests are not all there"
             raise warm.WarmError(message)
-        return "booted, saved and restored", True
 
 
 @pytest.fixture
@@ -163,7 +168,7 @@ def _small(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_small")
 def test_guests_that_come_up_hold_their_set_and_new_ones_take_the_room_of_the_oldest(home: Path) -> None:
     it = Stub("f" * 16)
-    assert it.bring_up(None) == "booted, saved and restored"  # type: ignore[arg-type]
+    assert it.bring_up(STAND, print) == "booted, saved and restored"  # type: ignore[arg-type]
     assert it.held, "all others went, the one that was being made did not"
     assert left(home) == [2, 3, 4, int("f" * 16, 16)]
 
@@ -173,7 +178,7 @@ def test_guests_that_did_not_come_up_let_go_of_their_set(home: Path) -> None:
     it = Stub("f" * 16)
     it.made = False
     with pytest.raises(warm.WarmError):
-        it.bring_up(None)  # type: ignore[arg-type]
+        it.bring_up(STAND, print)  # type: ignore[arg-type]
     assert "f" * 16 in bound(home, 0)
     assert left(home) == []
 

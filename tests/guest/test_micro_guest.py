@@ -2,6 +2,7 @@
 """What the cases rely on is in the micro guest: every channel to the outside, witness, hotplug, power button."""
 
 import dataclasses
+import re
 import time
 
 import bare_guest
@@ -57,6 +58,37 @@ def test_disk_canary_is_read_from_the_disk_not_from_the_guests_memory(guest):
         disk.seek(-1, 1)
         disk.write(bytes([byte[0] ^ 255]))
     assert guest.facts("hv-witness report")["disk_sha256"] != laid["disk_sha256"]
+
+
+def test_report_tells_the_interface_with_its_address(guest):
+    """Name, hardware address and IPv4 address of what the guest was given, and nothing of the loopback."""
+    nic = until(lambda: _with_address(guest), bare_guest.READY, "an address of the guest", interval=0.5)
+    assert re.fullmatch(r"eth0:52:54:00:12:34:56:10\.0\.2\.\d+", nic), nic
+
+
+def _with_address(guest):
+    told = guest.facts("hv-witness report")["nics"]
+    return "" if told.endswith(":none") else told
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [("BUG: seeded", 1), ("watchdog: soft lockup - seeded", 1), ("Kernel command line: panic=1", 0), ("all is well", 0)],
+)
+def test_report_counts_what_the_kernel_complained_of(guest, said, counted):
+    """A line of a fault in the guest's kernel log is one more; the same word on the kernel's own command line is none."""
+    before = int(guest.facts("hv-witness report")["panics"])
+    guest.say(f"echo '{said}' > /dev/kmsg")
+    assert int(guest.facts("hv-witness report")["panics"]) == before + counted
+
+
+def test_what_is_written_is_missing_from_what_is_free(guest):
+    """Free memory is told as free: what a kernel keeps in lists of its own beside it would hide what a test takes."""
+    free = int(guest.say("sed -n 's/^MemFree: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo").split()[-1])
+    guest.say("dd if=/dev/zero of=/run/taken bs=1048576 count=32 2>/dev/null")
+    now = int(guest.say("sed -n 's/^MemFree: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo").split()[-1])
+    guest.say("rm /run/taken")
+    assert 0.85 <= (free - now) / (32 * 1024) <= 1.25
 
 
 def test_plugged_cpu_and_memory_come_online_by_themselves(guest):

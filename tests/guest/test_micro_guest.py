@@ -73,7 +73,12 @@ def _with_address(guest):
 
 @pytest.mark.parametrize(
     ("said", "counted"),
-    [("BUG: seeded", 1), ("watchdog: soft lockup - seeded", 1), ("Kernel command line: panic=1", 0), ("all is well", 0)],
+    [
+        ("BUG: seeded", 1),
+        ("watchdog: soft lockup - seeded", 1),
+        ("Kernel command line: panic=1", 0),
+        ("all is well", 0),
+    ],
 )
 def test_report_counts_what_the_kernel_complained_of(guest, said, counted):
     """A line of a fault in the guest's kernel log is one more; the same word on the kernel's own command line is none."""

@@ -13,10 +13,12 @@ NEWEST_OFFLINE = (
     'file=/sys/devices/system/cpu/cpu$new/online; [ "$new" ] && [ "$(cat $file)" = 1 ] && echo 0 > $file && exit 0; '
     "sleep 0.1; done; exit 1"
 )
-# The jobs of `provider.hvqual.computing` stand still; they may not have begun yet.
+# The jobs of `provider.hvqual.computing` stand still. They may not have begun yet, and begin one after the other: who came a second
+# after the first stands still too.
 STALL_JOBS = (
-    "for turn in $(seq 100); do ls /run/hvq-compute.out.* > /dev/null 2>&1 && break; sleep 0.1; done; "
-    "for file in /run/hvq-compute.pid.*; do kill -STOP -- -$(cat $file); done"
+    "left=; for turn in $(seq 60); do for file in /run/hvq-compute.pid.*; do pid=$(cat $file 2> /dev/null); "
+    '[ "$pid" ] && kill -STOP -$pid 2> /dev/null && left=${left:-10}; done; '
+    '[ "$left" ] && left=$((left - 1)) && [ "$left" = 0 ] && exit 0; sleep 0.1; done; exit 1'
 )
 
 CPU_ACTS: dict[str, Callable[[], None]] = {

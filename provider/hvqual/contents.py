@@ -33,8 +33,8 @@ _READ = f"""sum() {{ set -- $(sha256sum); echo $1; }}
 cd /run/hvq 2>/dev/null
 if [ -s memory ]; then echo memory=$(sum <memory); else echo memory=missing; fi
 for disk in /dev/vd?; do
-  dd if=$disk bs={_BLOCK} skip={_START} count={_COUNT} iflag=direct of=/run/hvq.read 2>/dev/null || echo unreadable >/run/hvq.read
-  echo ${{disk#/dev/}}=$(sum </run/hvq.read)
+  dd if=$disk bs={_BLOCK} skip={_START} count={_COUNT} iflag=direct of=/run/hvq.read 2>/dev/null \
+    && echo ${{disk#/dev/}}=$(sum </run/hvq.read) || echo ${{disk#/dev/}}=unreadable
 done
 rm -f /run/hvq.read
 pid=$(cat pid 2>/dev/null)
@@ -61,7 +61,7 @@ class Asked(Protocol):
 def renew(guest: Asked) -> Contents:
     """Give the guest new content, synced to its disks, and return it; the process of before has ended."""
     held = parse(guest.ask(_command(_RENEW + _READ)), guest.name)
-    missing = [name for name, value in held.items() if value in {"missing", "gone"}]
+    missing = [name for name, value in held.items() if value in {"missing", "gone", "unreadable"}]
     if missing:
         message = f"The guest '{guest.name}' has no {', '.join(missing)} after it was given new content."
         raise TestError(message)

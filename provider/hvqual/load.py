@@ -35,7 +35,11 @@ if ($mode eq "burn") {
 my $fill = "hvq-" x 262144;
 my (@kept, $good);
 for my $n (0 .. $amount - 1) { $kept[$n] = $fill; substr($kept[$n], 0, 8, pack("N2", $$, $n)) }
-if (open(my $all, ">>", $held)) { syswrite($all, "x"); select(undef, undef, undef, 0.1) while -s $all < $count }
+if (defined $held) {
+    open(my $all, ">>", $held) or die "$held: $!";
+    syswrite($all, "x") or die "$held: $!";
+    select(undef, undef, undef, 0.1) while -s $held < $count;
+}
 for my $n (0 .. $amount - 1) {
     $good++ if substr($kept[$n], 0, 8) eq pack("N2", $$, $n) and substr($kept[$n], -4) eq "hvq-";
 }

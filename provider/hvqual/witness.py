@@ -8,6 +8,7 @@ told to the host before (DESIGN of the witness: docs/decisions).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ from provider.hvqual.record import Record
 from provider.hvqual.wait import WaitTimeoutError, until
 
 ARMED_KEYS = ("boot_id", "ram_sha256", "disk_sha256")
+SUMS = ("ram_sha256", "disk_sha256")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+# What a guest without a disk tells of it.
+NONE = "none"
 REPORT_KEYS = (*ARMED_KEYS, "cpus_online", "memory_kib", "disks", "nics", "kernel", "uptime_s", "panics")
 
 
@@ -86,8 +91,13 @@ class Witness:
         return cast("Beat", beat)
 
     def arm(self) -> Armed:
-        """Lay the canaries and keep their checksums on the host's side."""
+        """Lay the canaries and keep their checksums on the host's side; TestError when one cannot be read back."""
         told = facts(self.guest.ask("hv-witness arm"), ARMED_KEYS)
+        unread = [f"{key}={told[key]}" for key in SUMS if not SHA256.fullmatch(told[key])]
+        if [one for one in unread if one != f"disk_sha256={NONE}"]:
+            # The same word twice would be taken for a canary that was kept.
+            message = f"The canaries of '{self.guest.name}' cannot be read back: {', '.join(unread)}."
+            raise TestError(message)
         self.armed = Armed(*(told[key] for key in ARMED_KEYS))
         return self.armed
 
@@ -103,7 +113,7 @@ class Witness:
         told = self.report()
         observe, vm = self.record.observe, self.guest.name
         observe("boots_again", told["boot_id"] != armed.boot_id, "bool", vm)
-        observe("disk_canary", told["disk_sha256"] == armed.disk_sha256 != "none", "bool", vm)
+        observe("disk_canary", told["disk_sha256"] == armed.disk_sha256 != NONE, "bool", vm)
         observe("guest_panics", int(told["panics"]), "count", vm)
         return self.arm()
 
@@ -138,7 +148,7 @@ class Witness:
         observe, vm = self.record.observe, self.guest.name
         observe("boot_id_changes", int(told["boot_id"] != armed.boot_id), "count", vm)
         observe("ram_canary", told["ram_sha256"] == armed.ram_sha256, "bool", vm)
-        observe("disk_canary", told["disk_sha256"] == armed.disk_sha256 != "none", "bool", vm)
+        observe("disk_canary", told["disk_sha256"] == armed.disk_sha256 != NONE, "bool", vm)
         observe("guest_panics", int(told["panics"]), "count", vm)
         return told
 

@@ -21,7 +21,7 @@ class World:
     def __init__(self, tmp_path):
         self.record, self.uri, self.timeout = Record(tmp_path), "test:///", 5.0
         self.truth, self.domain, self.said = self, None, ""
-        self.processes = []
+        self.processes, self.asked_for_process = [], []
 
     def lookup(self, name):
         return self.domain if self.domain and self.domain.name == name else None
@@ -30,6 +30,7 @@ class World:
         return "<domain/>" if inactive else ""
 
     def no_process(self, guest):
+        self.asked_for_process.append(guest.name)
         assert not self.processes, guest.name
 
     def act(self, *_args):
@@ -75,6 +76,8 @@ def test_each_file_that_is_left_is_a_leftover(world, guest, tmp_path, left):
 def test_an_empty_folder_of_snapshots_is_nothing(world, guest, tmp_path):
     (tmp_path / "snapshot" / NAME).mkdir()
     definition.gone(guest, world)
+    assert world.record.problems == []
+    assert world.asked_for_process == [NAME], "that no process is left is asked after the files"
 
 
 def test_a_dangling_link_is_left_too(world, guest, tmp_path):

@@ -95,6 +95,13 @@ def test_memory_is_kept_until_all_have_theirs(tmp_path):
     assert load.results(out) == [(3, 3)]
 
 
+def test_memory_that_nobody_can_be_told_to_keep_is_not_found(tmp_path):
+    """Without the others' marks nobody knows whether all had theirs at once, so there is no result."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run("touch", "3", "1", str(tmp_path / "none" / "held"), timeout=20)
+    assert load.results(failed.value.stdout) == []
+
+
 def test_nobody_waits_for_a_process_that_ended():
     """The shell around each process writes its mark when it ends, and the marks of the time before are gone."""
     guest = Guest(2, "touched=54 good=54\ntouched=54 good=54\nended\n")

@@ -73,6 +73,8 @@ class TestContents:
     def test_content_that_was_not_laid_is_an_error(self):
         with pytest.raises(TestError, match="has no process"):
             contents.renew(Guest(HELD.replace("12/345", "gone")))
+        with pytest.raises(TestError, match="has no vdb"):
+            contents.renew(Guest(HELD.replace("cc", "unreadable")))
 
     def test_each_difference_is_named_also_a_disk_that_went(self):
         wanted = contents.parse(HELD, "g")

@@ -7,10 +7,12 @@ import time
 
 import bare_guest
 import pytest
+from avocado.core.exceptions import TestError
 
 from avocado_hvqual.images.initramfs import Archive
 from avocado_hvqual.wait import until
 from provider.hvqual.heartbeat import NETWORK, SERIAL
+from provider.hvqual.witness import Witness
 
 DIMM = 256 * bare_guest.MIB
 
@@ -47,6 +49,28 @@ def test_one_flipped_byte_of_a_canary_is_told(guest, what):
     after = guest.facts("hv-witness report")
     assert after[key] != laid[key]
     assert after[other] == laid[other]
+
+
+@pytest.mark.parametrize("what", ["ram", "disk"])
+def test_a_canary_that_cannot_be_read_is_never_taken_for_one(guest, what):
+    """Where the program that makes the checksums fails the guest says the same word each time; that word is no checksum."""
+    guest.say("sed 's/sha256sum/false/' /usr/sbin/hv-witness > /run/broken-witness")
+    told = guest.facts("sh /run/broken-witness arm")
+    assert told[f"{what}_sha256"] == "unreadable"
+    with pytest.raises(TestError, match=f"cannot be read back: .*{what}_sha256=unreadable"):
+        Witness(Telling(told), None, None).arm()
+
+
+class Telling:
+    """A guest that says again what one said."""
+
+    name = bare_guest.NAME
+
+    def __init__(self, told):
+        self.told = told
+
+    def ask(self, _command):
+        return "".join(f"{key}={value}\n" for key, value in self.told.items())
 
 
 def test_disk_canary_is_read_from_the_disk_not_from_the_guests_memory(guest):

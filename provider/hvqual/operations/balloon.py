@@ -50,6 +50,13 @@ def take_unseen(guest: Guest, expect: Expect, share: float) -> None:
         _set(guest, expect, part(guest, share))
 
 
+def kept(guest: Guest, expect: Expect) -> None:
+    """Expect the balloon to hold what it held, after a while in which nobody asked anything of it, by libvirt's statistics and list."""
+    with expect.record.step("keep the balloon", guest.name):
+        _statistics(guest, expect, guest.spec.memory_kib - guest.spec.ballooned_kib)
+        memory_hotplug.sizes(guest, expect)
+
+
 def give_back(guest: Guest, expect: Expect) -> None:
     """Give the guest back all that was taken; observe what `_set` does."""
     with expect.record.step("give memory back", guest.name):

@@ -25,7 +25,8 @@ def run(test, params, env):
     """
     1. Each guest writes all memory that it has free: the host holds it.
     2. Take a part of it: libvirt, its statistics and its event tell so, the guest's kernel has so much less, the host so much more.
-    3. Give it back: the guest has as much as before, and writing to all of it takes it from the host again.
+    3. It stays so while the guests live on.
+       Give it back: the guest has as much as before, and writing to all of it takes it from the host again.
     4. All along the guests lived without a break and kept their canaries; they are what was asked for.
     """
     with case(test, params, env, Balloon) as it, defined(it) as stand:
@@ -34,6 +35,7 @@ def run(test, params, env):
             stand.each(load.touch, it.own.touch_timeout)
             stand.each(balloon.take, it.own.take_percent)
             stand.hold()
+            stand.each(balloon.kept)
             stand.each(balloon.give_back)
             stand.each(balloon.used_again, it.own.take_percent, it.own.touch_timeout)
             stand.each(allocation.exact)

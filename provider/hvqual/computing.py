@@ -8,12 +8,13 @@ known here without computing it: each step is the same affine map, of which powe
 
 from __future__ import annotations
 
-import base64
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
+from provider.hvqual import cpu_jobs
+from provider.hvqual.asked import Asked
 from provider.hvqual.record import Record
 from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
@@ -43,16 +44,7 @@ while (1) {
 """
 PLACE = "/run/hvq-compute"
 PATIENCE = 30.0
-FIELDS = 5
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
+LINE = re.compile(r"(\d{1,9}) (\d{1,18}) (\d{1,18}) (\d{1,18}) (-?\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -79,13 +71,9 @@ def expected(cpu: int, turns: int) -> int:
 
 def parsed(text: str) -> dict[int, Progress]:
     """Return how far the job of each CPU is, of the lines that the jobs have written."""
-    found = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == FIELDS and all(word.lstrip("-").isdigit() for word in words):
-            cpu, *rest = map(int, words)
-            found[cpu] = Progress(*rest)
-    return found
+    found = (LINE.fullmatch(line) for line in text.splitlines())
+    told = (tuple(map(int, match.groups())) for match in found if match)
+    return {cpu: Progress(*rest) for cpu, *rest in told}
 
 
 def wrong_with(progress: Mapping[int, Progress]) -> list[str]:
@@ -102,22 +90,12 @@ def wrong_with(progress: Mapping[int, Progress]) -> list[str]:
 
 def begin(guest: Asked, cpus: Iterable[int], longest: float) -> None:
     """Start a job on each of *cpus* of the guest, in sessions that outlive the login; each ends by itself after *longest* seconds."""
-    program = base64.b64encode(PROGRAM.encode()).decode()
-    numbers = " ".join(map(str, cpus))
-    one = (
-        f"echo $$ > {PLACE}.pid.$cpu; exec timeout {longest:.0f} taskset -c $cpu perl {PLACE}.pl $cpu {PLACE}.out.$cpu"
-    )
-    guest.ask(
-        # A job of that CPU which was left over when it went is another one.
-        f"echo {program} | base64 -d > {PLACE}.pl; for cpu in {numbers}; do "
-        f"test -s {PLACE}.pid.$cpu && kill -- -$(cat {PLACE}.pid.$cpu) 2> /dev/null; rm -f {PLACE}.*.$cpu; "
-        f"cpu=$cpu setsid sh -c '{one}' < /dev/null > {PLACE}.said.$cpu 2>&1 & done"
-    )
+    cpu_jobs.begin(guest, PLACE, PROGRAM, cpus, longest)
 
 
 def progress(guest: Asked) -> dict[int, Progress]:
     """Return how far the jobs of the guest are now."""
-    return parsed(guest.ask(f"cat {PLACE}.out.* 2> /dev/null; true"))
+    return parsed(cpu_jobs.written(guest, PLACE))
 
 
 def advance(guest: Asked, record: Record, cpus: Iterable[int], moved: Iterable[int] = ()) -> None:
@@ -138,8 +116,7 @@ def advance(guest: Asked, record: Record, cpus: Iterable[int], moved: Iterable[i
         until(went_on, PATIENCE, f"the jobs on the CPUs {sorted(wanted)} of '{vm}' to go on", interval=0.2)
     except WaitTimeoutError as error:
         stalled = [cpu for cpu in sorted(wanted) if _turns(now, cpu) <= _turns(before, cpu)]
-        said = guest.ask(f"cat {PLACE}.said.* 2> /dev/null | tail -n 3; true").strip()
-        message = f"The CPUs {stalled} of '{vm}' compute nothing. {error} {said}".strip()
+        message = f"The CPUs {stalled} of '{vm}' compute nothing. {error} {cpu_jobs.complaints(guest, PLACE)}".strip()
         record.observe("computed_turns", 0, "count", vm)
         fail(record, "wrong-result", message, vm)
     for cpu in sorted(wanted):
@@ -166,9 +143,7 @@ def _strayed(now: Mapping[int, Progress], bound: Iterable[int]) -> list[str]:
 
 def end(guest: Asked) -> None:
     """End the jobs of the guest."""
-    guest.ask(
-        f"for file in {PLACE}.pid.*; do kill -- -$(cat $file); done 2> /dev/null; rm -f {PLACE}.pid.* {PLACE}.out.*"
-    )
+    cpu_jobs.end(guest, PLACE)
 
 
 __all__ = ["PLACE", "Progress", "advance", "begin", "end", "expected", "parsed", "progress", "wrong_with"]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Protocol
 
 from avocado.core.exceptions import TestError
+
+from provider.hvqual.asked import Asked
 
 MEMORY, PROCESS = "memory", "process"
 # Beside the witness's own canary, which lies from 1 MiB on: 64 KiB from 4 MiB on.
@@ -47,15 +48,6 @@ fi
 """
 
 Contents = dict[str, str]
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 def renew(guest: Asked) -> Contents:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from avocado.core.exceptions import TestFail
 
+from provider.hvqual import cpu_jobs
+from provider.hvqual.asked import AskedBySpec
 from provider.hvqual.wait import WaitTimeoutError, until
 
 # Perl without a module. Count and clock are written together, so that the way to the host does not matter.
@@ -25,17 +26,7 @@ while (1) {
 """
 PLACE = "/run/hvq-count"
 PATIENCE = 30.0
-FIELDS = 3
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-    spec: Any
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
+LINE = re.compile(r"(\d{1,9}) (\d{1,18}) (\d{1,12}\.\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -46,38 +37,27 @@ class Count:
     at: float
 
 
-def begin(guest: Asked, longest: float) -> None:
+def begin(guest: AskedBySpec, longest: float) -> None:
     """Have a loop count on each CPU of the guest, *longest* seconds at the most; TestFail when one does not get on."""
-    program = base64.b64encode(PROGRAM.encode()).decode()
-    one = (
-        f"echo $$ > {PLACE}.pid.$cpu; exec timeout {longest:.0f} taskset -c $cpu perl {PLACE}.pl $cpu {PLACE}.out.$cpu"
-    )
-    numbers = " ".join(str(number) for number in range(guest.spec.vcpus))
-    guest.ask(
-        f"echo {program} | base64 -d > {PLACE}.pl; for cpu in {numbers}; do "
-        f"cpu=$cpu setsid sh -c '{one}' < /dev/null > /dev/null 2>&1 & done"
-    )
+    cpu_jobs.begin(guest, PLACE, PROGRAM, range(guest.spec.vcpus), longest)
     try:
         until(
             lambda: len(told(guest)) == guest.spec.vcpus, PATIENCE, f"each CPU of '{guest.name}' to count", interval=0.2
         )
     except WaitTimeoutError as error:
-        raise TestFail(str(error)) from None
+        message = f"{error} {cpu_jobs.complaints(guest, PLACE)}".strip()
+        raise TestFail(message) from None
 
 
-def told(guest: Asked) -> dict[int, Count]:
+def told(guest: AskedBySpec) -> dict[int, Count]:
     """Return how far the loop of each CPU is."""
-    return parsed(guest.ask(f"cat {PLACE}.out.* 2> /dev/null; true"))
+    return parsed(cpu_jobs.written(guest, PLACE))
 
 
 def parsed(text: str) -> dict[int, Count]:
     """Return how far each loop is, of the lines that they have written."""
-    found = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == FIELDS and words[0].isdigit() and words[1].isdigit():
-            found[int(words[0])] = Count(int(words[1]), float(words[2]))
-    return found
+    found = (LINE.fullmatch(line) for line in text.splitlines())
+    return {int(match[1]): Count(int(match[2]), float(match[3])) for match in found if match}
 
 
 def rate(before: Mapping[int, Count], after: Mapping[int, Count]) -> float:
@@ -89,8 +69,6 @@ def rate(before: Mapping[int, Count], after: Mapping[int, Count]) -> float:
     return sum(rates) if rates and min(rates) > 0 else 0.0
 
 
-def end(guest: Asked) -> None:
+def end(guest: AskedBySpec) -> None:
     """End the loops of the guest."""
-    guest.ask(
-        f"for file in {PLACE}.pid.*; do kill -- -$(cat $file); done 2> /dev/null; rm -f {PLACE}.pid.* {PLACE}.out.*"
-    )
+    cpu_jobs.end(guest, PLACE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from provider.hvqual import together
+from provider.hvqual.asked import Asked
 from provider.hvqual.record import Record
 from provider.hvqual.steps import fail
 from provider.hvqual.witness import facts
@@ -18,15 +18,6 @@ ASKED = (
     f"echo alarms=$(dmesg | grep -c -E '{ALARMS}'); "
     "echo clock=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 )
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from provider.hvqual.asked import Asked
 from provider.hvqual.shares import cpus
 
 ASK = (
@@ -17,15 +17,6 @@ ASK = (
     "echo errors $(dmesg -r | grep -c '^<[0-3]>')"
 )
 LOCAL_TIMER = "LOC:"
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 @dataclass(frozen=True)

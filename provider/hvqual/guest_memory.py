@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
 
 from avocado.core.exceptions import TestError
+
+from provider.hvqual.asked import Asked
 
 PLACE = "/sys/devices/system/memory"
 ONLINE, MOVABLE = "online", "Movable"
@@ -46,15 +47,6 @@ class Memory:
         """Return the blocks of the *size_kib* from the physical address *base* (bytes) on."""
         first, last = base // 1024 // self.block_kib, (base // 1024 + size_kib - 1) // self.block_kib
         return tuple(block for block in self.blocks if first <= block.number <= last)
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 def told(guest: Asked) -> Memory:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 from provider.hvqual import together
+from provider.hvqual.asked import AskedBySpec
 from provider.hvqual.expect import Expect
 from provider.hvqual.steps import fail
 from provider.hvqual.wait import WaitTimeoutError, until
@@ -52,18 +52,8 @@ ENDED = "ended"
 OWN_MIB, KERNEL_MIB, KERNEL_PART = 8, 8, 0.02
 
 
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-    spec: Any
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
-
-
 @contextmanager
-def burning(guests: Sequence[Asked], share: float, longest: float) -> Iterator[None]:
+def burning(guests: Sequence[AskedBySpec], share: float, longest: float) -> Iterator[None]:
     """
     Have each vCPU of *guests* busy for *share* percent of a CPU while the block lasts, *longest* seconds at most.
 
@@ -74,7 +64,7 @@ def burning(guests: Sequence[Asked], share: float, longest: float) -> Iterator[N
     together.each(guests, _stop)
 
 
-def touch(guest: Asked, expect: Expect, timeout: float) -> None:
+def touch(guest: AskedBySpec, expect: Expect, timeout: float) -> None:
     """
     Have the guest write all the memory that it says is available, and read it again; observe memory_touched (ratio).
 
@@ -123,13 +113,13 @@ def results(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _ended(guest: Asked) -> str:
+def _ended(guest: AskedBySpec) -> str:
     """Return what the processes said once all of them have ended, however they did; else nothing."""
     text = guest.ask(f"cat {PLACE}.out")
     return text if ENDED in text.split() else ""
 
 
-def _start(guest: Asked, what: str, longest: float) -> None:
+def _start(guest: AskedBySpec, what: str, longest: float) -> None:
     """Start one process a vCPU, each on its own, in a session that outlives the login."""
     program = base64.b64encode(PROGRAM.encode()).decode()
     guest.ask(f"echo {program} | base64 -d > {PLACE}.pl && rm -f {PLACE}.out {PLACE}.pid {PLACE}.held")
@@ -142,6 +132,6 @@ def _start(guest: Asked, what: str, longest: float) -> None:
     guest.ask(f"setsid sh -c '{script}' < /dev/null > /dev/null 2>&1 & {begun}")
 
 
-def _stop(guest: Asked) -> None:
+def _stop(guest: AskedBySpec) -> None:
     """End the session of processes."""
     guest.ask(f"kill -- -$(cat {PLACE}.pid) 2> /dev/null; rm -f {PLACE}.pid {PLACE}.out {PLACE}.held")

@@ -12,10 +12,10 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from avocado.core.exceptions import TestError
 
+from provider.hvqual.asked import Asked
 from provider.hvqual.guest_memory import Block, Memory
 from provider.hvqual.record import Record
 from provider.hvqual.steps import fail
@@ -44,15 +44,6 @@ while ($left > 0 and ($read = sysread($map, my $some, $left > 65536 ? 65536 : $l
 print "pages $_ $in{{$_}}\n" for keys %in;
 """
 PAGES = re.compile(r"pages (\d+|none) (\d+)")
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 @dataclass(frozen=True)

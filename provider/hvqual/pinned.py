@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Protocol
 
 from avocado.core.exceptions import TestError
 
 from provider.hvqual import guest_memory
+from provider.hvqual.asked import Asked
 from provider.hvqual.guest_memory import ONLINE, Block
 
 PLACE = "/run/hvq-pinned"
@@ -46,15 +46,6 @@ close $ready;
 sleep 86400;
 """
 BEGUN = f"for turn in $(seq 300); do test -s {PLACE}.pid && break; sleep 0.1; done; test -s {PLACE}.pid && echo pinned"
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 def pin(guest: Asked, mode: str, node: int, mib: int) -> None:

@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Optional, Protocol, cast
+from typing import Optional, cast
 
 from avocado.core.exceptions import TestError, TestFail
 
+from provider.hvqual.asked import Asked
 from provider.hvqual.heartbeat import NETWORK, SERIAL, Beat, Observer
 from provider.hvqual.record import Record
 from provider.hvqual.wait import WaitTimeoutError, until
@@ -27,15 +28,6 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 # What a guest without a disk tells of it.
 NONE = "none"
 REPORT_KEYS = (*ARMED_KEYS, "cpus_online", "memory_kib", "disks", "nics", "kernel", "uptime_s", "panics")
-
-
-class Asked(Protocol):
-    """A guest that answers commands (guests.Guest)."""
-
-    name: str
-
-    def ask(self, command: str) -> str:
-        """Return the output of *command* in the guest."""
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,10 @@ def test_a_wrong_result_and_a_changed_memory_are_told():
     assert "3 values" in wrong[1]
 
 
-def test_half_a_line_is_no_progress():
-    assert computing.parsed("1 22\nnonsense\n1 2 3 4 x\n") == {}
+@pytest.mark.parametrize("said", ["1 22", "nonsense", "1 2 3 4 x", "1 2 3 4 --5", "1 2 ² 4 5", f"1 {'9' * 5000} 3 4 5"])
+def test_what_is_no_whole_line_is_no_progress(said):
+    """Half of one, or what a guest made up: not read, and never an accident."""
+    assert computing.parsed(f"{said}\n{line(1, 16)}") == {1: Progress(16, computing.expected(1, 16), 0, 1)}
 
 
 def test_jobs_that_go_on_are_right(tmp_path):

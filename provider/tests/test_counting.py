@@ -20,9 +20,12 @@ def test_counts_become_a_rate_by_the_guests_clock():
     assert counting.rate({}, {}) == 0
 
 
-def test_only_whole_lines_are_counts():
-    """What is being written is not read."""
-    assert counting.parsed("0 17 12.5\n1 18\nx 1 2\n") == {0: Count(17, 12.5)}
+@pytest.mark.parametrize(
+    "said", ["1 18", "x 1 2.0", "1 18 nan", "1 18 1e9", "1 18 x", "1 ² 2.0", f"1 {'9' * 5000} 2.0"]
+)
+def test_only_whole_lines_are_counts(said):
+    """What is being written is not read, nor what a guest made up: never an accident."""
+    assert counting.parsed(f"0 17 12.5\n{said}\n") == {0: Count(17, 12.5)}
 
 
 def test_the_program_counts(tmp_path):

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from avocado_hvqual import lab
+from avocado_hvqual.lab.left_changed import left_changed
 from avocado_hvqual.lab.status import HostStatus, LabStatus
 
 
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.lab_verb == "down":
         lab.down()
+        sys.stderr.writelines(f"{sentence}\n" for sentence in left_changed())
         return 0
     found = lab.up(args.qemu) if args.lab_verb == "up" else lab.status()
     sys.stdout.write(json.dumps(found.as_dict(), indent=1) + "\n" if args.lab_json else render(found))

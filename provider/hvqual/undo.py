@@ -112,14 +112,18 @@ class UndoLog:
             fsync_folder(self.folder)
 
     def status(self) -> Status:
-        """What the log holds now, oldest first; half-written entries are told with the reason, never dropped."""
-        status = Status()
-        for path in sorted(self.folder.glob("*.json"), key=number):
+        """
+        What the log holds now, oldest first; half-written entries are told with the reason, never dropped.
+
+        OSError when its folder is there and cannot be read: that is no empty log.
+        """
+        status, files = Status(), self._files()
+        for path in sorted((file for file in files if file.match("*.json")), key=number):
             try:
                 status.entries.append(parse(path))
             except (OSError, KeyError, TypeError, ValueError) as error:
                 status.broken[str(path)] = f"{type(error).__name__}: {error}"
-        for path in sorted(self.folder.glob(".*.json.tmp")):
+        for path in sorted(file for file in files if file.match(".*.json.tmp")):
             # Its writer died before the rename, so before the change: nothing to put back, but it is told.
             status.broken[str(path)] = "its writer died before it was complete, so its change was not made"
         mark = self.folder / TAINTED
@@ -201,6 +205,13 @@ class UndoLog:
             "failed",
             f"'{path}' cannot be read ({why}): look what it was about, then delete it",
         )
+
+    def _files(self) -> list[Path]:
+        # Not Path.glob, which finds nothing in what is no folder or may not be read (Python 3.11).
+        try:
+            return list(self.folder.iterdir())
+        except FileNotFoundError:
+            return []
 
     def _next_path(self) -> Path:
         """A name that sorts after every present one."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from avocado_hvqual import lab
+from avocado_hvqual.lab.left_changed import left_changed
 from avocado_hvqual.lab.paths import HOME_VARIABLE, HOST_ID_VARIABLE
 from avocado_hvqual.lab.tools import LAB_PROGRAMS, find
 
@@ -111,9 +112,13 @@ def node():
         assert built.returncode == 0, built.stderr
         yield it
     finally:
+        # An interrupted test has left a campaign whose cases change the machine itself (huge pages, kernel settings).
+        Node(home).run("avocado", "hvqual", "clean", "--lab", "--force")
         lab.down()
+        changed = left_changed()
         shutil.rmtree(home)
         if before is None:
             del os.environ[HOME_VARIABLE]
         else:
             os.environ[HOME_VARIABLE] = before
+        assert not changed, changed

@@ -13,7 +13,7 @@ from typing import Any, Callable, Protocol
 
 from virttest import virsh
 
-from provider.hvqual import host_process, shares
+from provider.hvqual import host_process, shares, slow_client
 from provider.hvqual.domain_xml import Spec
 from provider.hvqual.libvirt_truth import Event, Libvirt
 from provider.hvqual.record import Record
@@ -44,25 +44,30 @@ class Expect:
         Refused by the product: TestFail with libvirt's own words, never a cancel.
         """
         called = time.monotonic()
-        result = self.answer(operation, name, *args, **kwargs)
+        result = self.answer(operation, name, *args, refused="operation-refused", **kwargs)
         if result.exit_status:
             words = result.stderr_text.strip() or result.stdout_text.strip() or "without a word"
             message = f"'virsh {operation.__name__} {name}' was refused (status {result.exit_status}): {words}"
             fail(self.record, "operation-refused", message, name)
         return called
 
-    def answer(self, operation: Callable[..., Any], name: str, *args: str, **kwargs: Any) -> Any:
+    def answer(
+        self, operation: Callable[..., Any], name: str, *args: str, refused: str = "missing-message", **kwargs: Any
+    ) -> Any:
         """
         Return what virsh answered to *operation* on *name*, whatever it is; TestFail when it did not end in an operation's time.
 
-        virsh of libvirt 9.0 can say why it refuses and then not end (seen once in some thousand calls, several at once).
+        A virsh that was refused and waits for nobody any more (`slow_client`) keeps the reason to itself: a problem of the kind
+        *refused*, a missing message where a refusal is right.
         """
-        result = operation(name, *args, uri=self.uri, ignore_status=True, timeout=self.timeout, **kwargs)
+        with slow_client.Look(self.truth, name, self.timeout) as look:
+            result = operation(name, *args, uri=self.uri, ignore_status=True, timeout=self.timeout, **kwargs)
         if result.interrupted:
             said = (result.stderr_text + result.stdout_text).strip() or "nothing"
             words = " ".join(["virsh", operation.__name__, name, *args])
-            message = f"'{words}' did not end in {self.timeout:g} s ({result.interrupted}); what it had said: {said}"
-            fail(self.record, "operation-refused", message, name)
+            message = f"'{words}' did not end in {self.timeout:g} s ({result.interrupted}); what it had said: {said}. {look.text}"
+            answered = said.startswith("error:") and look.job is False
+            fail(self.record, refused if answered else "operation-refused", message, name)
         return result
 
     def state(self, name: str, state: str, reason: str) -> None:

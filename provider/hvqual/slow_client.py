@@ -61,8 +61,8 @@ class Look:
         self.threads = threads_of("virsh", self._name)
         try:
             domain = self._truth.lookup(self._name)
-            # Not a job itself, so that it is answered while there is one.
-            self.job = domain is not None and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE
+            # Not a job itself, so that it is answered while there is one; refused of one that is off, which has none.
+            self.job = bool(domain and domain.isActive() and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
         except libvirt.libvirtError as error:
             self.why_unknown = str(error)
 

@@ -33,7 +33,7 @@ class Truth:
         if self.job is None:
             message = "the connection is broken"
             raise libvirt.libvirtError(message)
-        return SimpleNamespace(jobInfo=lambda: [self.job, 0])
+        return SimpleNamespace(jobInfo=lambda: [self.job, 0], isActive=lambda: 1)
 
 
 def hangs(said):
@@ -85,6 +85,15 @@ def test_all_else_that_never_ends_is_an_operation_that_was_not_done(ask, how, jo
     what, message = ask(how, job, said)
     assert what == "operation-refused"
     assert told in message
+
+
+@pytest.mark.parametrize("domain", [None, SimpleNamespace(isActive=lambda: 0)])
+def test_a_domain_that_is_off_or_not_there_has_no_job(domain):
+    asked = threading.Event()
+    truth = SimpleNamespace(lookup=lambda _name: (asked.set(), domain)[1])
+    with slow_client.Look(truth, "vm1", 0.01) as look:
+        until(asked.is_set, 5, "the look to begin", interval=0.01)
+    assert look.job is False
 
 
 def test_nobody_looks_at_what_ends_in_time():

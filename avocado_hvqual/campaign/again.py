@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from avocado_hvqual import exit_codes
-from avocado_hvqual.campaign import chosen, folder, options, unit
+from avocado_hvqual.campaign import chosen, folder, options, scratch, unit
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import PlanError
 from avocado_hvqual.wording import agreeing, share
@@ -195,6 +195,7 @@ def _enter_lab(args: argparse.Namespace) -> int:
     inner += chosen.words(args) if args.verb == "rerun" else ["--repeat-interrupted", str(args.repeat_interrupted)]
     inner += options.words(args)
     try:
+        scratch.do_without()
         return lab.attend(lab.NODE, inner)
     except lab.PowerLostError:
         where = args.folder.absolute() if args.folder else ""

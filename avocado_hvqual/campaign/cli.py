@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from avocado_hvqual import exit_codes, plan, profiles, required
-from avocado_hvqual.campaign import folder, options
+from avocado_hvqual.campaign import folder, options, scratch
 from avocado_hvqual.campaign.durations import Durations
 from avocado_hvqual.campaign.progress import Progress, clock
 from avocado_hvqual.errors import PlanError
@@ -233,6 +233,7 @@ def _enter_lab(args: argparse.Namespace) -> int:
         inner += ["--output", str(Path(args.output).absolute())]
     inner += options.words(args)
     try:
+        scratch.do_without()
         return lab.attend(lab.NODE, inner)
     except lab.PowerLostError:
         where = Path(args.output).absolute() if args.output else folder.latest()

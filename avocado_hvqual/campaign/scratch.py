@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from avocado.core import data_dir
+
 from avocado_hvqual.campaign import processes
 from avocado_hvqual.campaign.folder import MARKER
 
@@ -22,12 +24,17 @@ def folder() -> Iterator[Path]:
     """
     Give this process and its children a temporary folder of their own for the block, and remove it afterwards.
 
+    Avocado has made one for this process already (113: with its plugins) and removes it at the end of its program, if that comes to
+    its end: it is written down beside ours.
+
     It does not lie below the campaign's folder: QEMU's monitor sockets lie in it, and the path of a unix socket has room for 107
     bytes.
     """
     path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=ROOT))
     me = processes.look(os.getpid())
-    (path / MARKER).write_text(f"{os.getpid()} {me.start if me else 0}\n", encoding="ascii")
+    avocados = Path(data_dir.get_tmp_dir())
+    marker = f"{os.getpid()} {me.start if me else 0}\n{avocados}\n{avocados.stat().st_ino}\n"
+    (path / MARKER).write_text(marker, encoding="utf-8")
     before, own = os.environ.get("TMPDIR"), tempfile.tempdir
     os.environ["TMPDIR"] = tempfile.tempdir = str(path)
     try:
@@ -46,11 +53,30 @@ def remove_abandoned() -> list[Path]:
     removed = []
     for path in sorted(ROOT.glob(f"{PREFIX}*")):
         try:
-            pid, start = (path / MARKER).read_text(encoding="ascii").split()
+            owned, *avocados = (path / MARKER).read_text(encoding="utf-8").splitlines()
+            pid, start = owned.split()
         except (OSError, ValueError):
             continue
         owner = processes.look(int(pid))
         if owner is None or str(owner.start) != start:
+            removed += _remove_avocados(avocados)
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     return removed
+
+
+def do_without() -> None:
+    """Remove avocado's own temporary folder now: this process waits for another one, and may be killed before its end."""
+    data_dir.clean_tmp_files()
+
+
+def _remove_avocados(written: list[str]) -> list[Path]:
+    """Remove avocado's own folder of a dead process, named by path and inode, unless another one lies there now."""
+    try:
+        path, inode = Path(written[0]), int(written[1])
+        if path.name.startswith("avocado_") and not path.is_symlink() and path.stat().st_ino == inode:
+            shutil.rmtree(path)
+            return [path]
+    except (OSError, ValueError, IndexError):
+        pass  # it is gone, or the campaign died before it had written it down
+    return []

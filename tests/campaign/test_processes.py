@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from avocado.core import data_dir
 
 from avocado_hvqual import wait
 from avocado_hvqual.campaign import folder, processes, scratch
@@ -63,3 +65,43 @@ def test_only_temporary_folders_of_dead_campaigns_are_removed(tmp_path: Path, mo
         if text:
             (tmp_path / f"{scratch.PREFIX}{name}" / folder.MARKER).write_text(text, encoding="ascii")
     assert [path.name for path in scratch.remove_abandoned()] == [f"{scratch.PREFIX}dead"]
+
+
+@pytest.mark.parametrize("there", ["same", "another", "link", "none", "foreign"])
+def test_avocados_own_folder_of_a_dead_campaign_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    """By path and inode: what somebody else made there meanwhile is left alone."""
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    own = tmp_path / ("other_x" if there == "foreign" else "avocado_x")
+    own.mkdir()
+    monkeypatch.setattr(data_dir, "get_tmp_dir", lambda: str(own))
+    monkeypatch.setattr(shutil, "rmtree", lambda *_args, **_kwargs: None)
+    with scratch.folder() as path:
+        pass
+    monkeypatch.undo()
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    marker = path / folder.MARKER
+    pid, start = marker.read_text(encoding="utf-8").splitlines()[0].split()
+    marker.write_text(marker.read_text(encoding="utf-8").replace(f"{pid} {start}", f"{pid} 1"), encoding="utf-8")
+    if there in {"another", "link", "none"}:
+        own.rename(tmp_path / "away")
+    if there == "another":
+        own.mkdir()
+    if there == "link":
+        own.symlink_to(tmp_path / "away")
+    assert [one.name for one in scratch.remove_abandoned()] == [*(["avocado_x"] if there == "same" else []), path.name]
+    assert own.exists() == (there in {"another", "link", "foreign"})
+
+
+def test_a_process_that_only_waits_has_no_folder_of_avocados() -> None:
+    code = """
+import os
+from avocado.core import data_dir
+from avocado_hvqual.campaign import scratch
+made = data_dir.get_tmp_dir()
+assert os.path.isdir(made)
+scratch.do_without()
+assert not os.path.exists(made), made
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

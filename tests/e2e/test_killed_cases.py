@@ -2,8 +2,8 @@
 """
 A case that is killed in its middle is found to be interrupted, and ``clean`` puts the host back to its state digest.
 
-HVQUAL_KILLED names the folder of a campaign that came to its end: each of its cases is killed when it has recorded half of the steps that
-it recorded there. Without it one case stands for all.
+HVQUAL_KILLED names the folder of a campaign that came to its end: each of its cases is killed when it has recorded as much of its steps
+as it had there at half of its time. Without it one case stands for all.
 """
 
 import json
@@ -27,8 +27,10 @@ def middles():
 
 
 def middle(records):
-    """Return the case of *records* with half the number of its steps' lines, at least one."""
-    return records[0]["case"], max(1, sum(one["kind"] == "step" for one in records) // 2)
+    """Return the case of *records* with the number of its steps' lines at half of the steps' time, at least one."""
+    steps = [one["mono"] for one in records if one["kind"] == "step"]
+    half = (steps[0] + steps[-1]) / 2
+    return records[0]["case"], sum(at <= half for at in steps)
 
 
 @pytest.mark.parametrize(("case", "half"), middles(), ids=[case for case, _ in middles()])

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 30.0
 ON_3_AND_4 = """
 import os, sys

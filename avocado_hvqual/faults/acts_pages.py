@@ -43,7 +43,13 @@ def add_pages() -> None:
 
 
 def keep_page() -> None:
-    """Have a process hold one more huge page until the test has counted what is left, so that the test can still put the pool back."""
+    """
+    Have a process hold one more huge page from the guests' end until the test has counted what is left.
+
+    Not before: where the host's cgroup counts huge pages, the test holds its guests against that count while they run. Not longer: the
+    test must still be able to put the pool back.
+    """
+    until(_ending, HOLD, "the test to end its guests")
     POOL.write_text(str(int(POOL.read_text(encoding="ascii")) + 1), encoding="ascii")
     keeper = subprocess.Popen([sys.executable, "-c", KEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -55,12 +61,22 @@ def keep_page() -> None:
         keeper.communicate("")
 
 
+def _lines() -> list[str]:
+    """Return what the test that runs has recorded until now."""
+    files = Path(os.environ[RESULTS]).rglob("observations.jsonl")
+    return [line for file in files for line in file.read_text("utf-8", "replace").splitlines()]
+
+
+def _ending() -> bool:
+    """Return whether the guests are ended for the last time: after the allocation was compared."""
+    names = [line for line in _lines() if '"phase": "begin"' in line]
+    compared = next((at for at, line in enumerate(names) if '"name": "compare allocation"' in line), len(names))
+    return any('"name": "destroy"' in line for line in names[compared:])
+
+
 def _counted() -> bool:
-    """Return whether the test that runs has told of pages that are left; it begins to count when its guests are off."""
-    folder = Path(os.environ[RESULTS])
-    return any(
-        '"name": "pages_leaked"' in file.read_text("utf-8", "replace") for file in folder.rglob("observations.jsonl")
-    )
+    """Return whether the test has told of pages that are left, or of anything else with which it ends."""
+    return any('"name": "pages_leaked"' in line or '"kind": "problem"' in line for line in _lines())
 
 
 PAGE_ACTS: dict[str, Callable[[], None]] = {

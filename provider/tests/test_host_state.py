@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -143,10 +144,20 @@ class TestFailedRestore:
 
     def test_a_write_that_silently_does_nothing_is_noticed(self, kernel, log, monkeypatch):
         """The kernel says yes and keeps its value: only reading back shows it."""
+        monkeypatch.setattr(undo_actions, "SETTLE", 0.1)
         with pytest.raises(HostStateError, match="holds '5' after '1' was written back"):
             with host_state.kernel_setting(kernel / "a", 5, log=log):
                 monkeypatch.setattr(undo_actions, "write_setting", lambda path, value: None)
         assert log.status().tainted
+
+    def test_a_value_that_comes_down_late_is_put_back(self, kernel, log, monkeypatch):
+        """A pool of huge pages whose last one is in use is one page bigger than what was written, until that is given back."""
+        later = threading.Timer(0.3, (kernel / "a").write_text, ["1"])
+        with host_state.kernel_setting(kernel / "a", 5, log=log):
+            monkeypatch.setattr(undo_actions, "write_setting", lambda *_: later.start())
+        later.join()
+        assert (kernel / "a").read_text() == "1"
+        assert log.status() == undo_store.Status()
 
     def test_a_full_disk_at_the_mark_is_told_too(self, stubborn, log, monkeypatch):
         def full(reason):

@@ -45,3 +45,23 @@ def test_it_is_kept_until_the_test_has_counted_or_failed(told, line: dict[str, s
     assert not acts_pages._counted()
     told(**line)
     assert acts_pages._counted()
+
+
+@pytest.mark.parametrize(("meanwhile", "left"), [("never", "always"), ("madvise", "madvise")])
+def test_huge_pages_that_go_off_come_back_unless_the_test_sets_them_itself(
+    told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str, left: str
+) -> None:
+    """The node is as it was after a test that only looks at them, too."""
+    setting = tmp_path / "enabled"
+    setting.write_text("[always] madvise never\n", encoding="ascii")
+    monkeypatch.setattr(acts_pages, "THP", setting)
+
+    def fails(*_words: object) -> None:
+        assert setting.read_text(encoding="ascii") == "never"
+        told(kind="problem", what="wrong-result")
+        setting.write_text(f"[{meanwhile}]", encoding="ascii")
+        assert acts_pages._failed()
+
+    monkeypatch.setattr(acts_pages, "until", fails)
+    acts_pages.thp_off()
+    assert setting.read_text(encoding="ascii").strip("[]") == left

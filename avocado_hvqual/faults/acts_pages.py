@@ -29,12 +29,23 @@ area[0] = 1
 print("held", flush=True)
 sys.stdin.read()
 """
-HOLD = 120.0
+HOLD = 300.0
 
 
 def thp_off() -> None:
-    """Turn transparent huge pages off."""
+    """Turn transparent huge pages off until the test has told of it, and on again if nobody else did: not every test sets them itself."""
+    before = _chosen()
     THP.write_text("never", encoding="ascii")
+    try:
+        until(_failed, HOLD, "the test to miss transparent huge pages")
+    finally:
+        if _chosen() == "never":
+            THP.write_text(before, encoding="ascii")
+
+
+def _chosen() -> str:
+    """Return the policy that is in force, the one in brackets."""
+    return THP.read_text(encoding="ascii").partition("[")[2].partition("]")[0]
 
 
 def add_pages() -> None:
@@ -74,9 +85,14 @@ def _ending() -> bool:
     return any('"name": "destroy"' in line for line in names[compared:])
 
 
+def _failed() -> bool:
+    """Return whether the test has told of something with which it ends."""
+    return any('"kind": "problem"' in line or '"kind": "end"' in line for line in _lines())
+
+
 def _counted() -> bool:
     """Return whether the test has told of pages that are left, or of anything else with which it ends."""
-    return any('"name": "pages_leaked"' in line or '"kind": "problem"' in line for line in _lines())
+    return _failed() or any('"name": "pages_leaked"' in line for line in _lines())
 
 
 PAGE_ACTS: dict[str, Callable[[], None]] = {

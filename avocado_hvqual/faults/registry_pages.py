@@ -54,6 +54,8 @@ PAGES = (
         r"should be interleave on|was tied to node .* which the host has not",
         "major",
         lie="numatune",
+        # Reading is honest.
+        asked="--live",
     ),
     Fault(
         "thp-goes-off",

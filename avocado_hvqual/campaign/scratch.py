@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ def remove_abandoned() -> list[Path]:
     """Remove the temporary folders of campaigns whose process is gone; return which."""
     removed = []
     for path in sorted(ROOT.glob(f"{PREFIX}*")):
+        # Anybody may make such a folder where all may write: what another user wrote into it is not followed.
+        if not _ours(path):
+            continue
         try:
             owned, *avocados = (path / MARKER).read_text(encoding="utf-8").splitlines()
             pid, start = owned.split()
@@ -70,11 +74,20 @@ def do_without() -> None:
     data_dir.clean_tmp_files()
 
 
+def _ours(path: Path) -> bool:
+    """Return whether *path* is a folder of this user, and no link to one."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def _remove_avocados(written: list[str]) -> list[Path]:
     """Remove avocado's own folder of a dead process, named by path and inode, unless another one lies there now."""
     try:
         path, inode = Path(written[0]), int(written[1])
-        if path.name.startswith("avocado_") and not path.is_symlink() and path.stat().st_ino == inode:
+        if path.name.startswith("avocado_") and _ours(path) and path.stat().st_ino == inode:
             shutil.rmtree(path)
             return [path]
     except (OSError, ValueError, IndexError):

@@ -66,7 +66,7 @@ class Expect:
             said = (result.stderr_text + result.stdout_text).strip() or "nothing"
             words = " ".join(["virsh", operation.__name__, name, *args])
             message = f"'{words}' did not end in {self.timeout:g} s ({result.interrupted}); what it had said: {said}. {look.text}"
-            answered = said.startswith("error:") and look.job is False
+            answered = said.startswith("error:") and look.nobody_works
             fail(self.record, refused if answered else "operation-refused", message, name)
         return result
 

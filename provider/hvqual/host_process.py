@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +40,19 @@ class Emulator:
         return {"k": int(found[1]) // 1024, "g": int(found[1]) * 1024}.get(found[2].lower(), int(found[1]))
 
 
+def commands() -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Give each live process with its folder in /proc and its arguments; who has ended meanwhile is left out."""
+    for folder in PROC.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                yield folder, tuple((folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+
+
 def emulators(name: str) -> list[Emulator]:
     """Return the live processes that run the guest *name*: whose -name option is it (libvirt: guest=NAME,...)."""
     found = []
-    for folder in PROC.iterdir():
-        if not folder.name.isdigit():
-            continue
+    for folder, argv in commands():
         try:
-            argv = tuple((folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
             cgroups = (folder / "cgroup").read_text(encoding="utf-8")
         except (FileNotFoundError, ProcessLookupError):
             continue

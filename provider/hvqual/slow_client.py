@@ -8,16 +8,19 @@ at a time on two busy CPUs, 19 of 6600. Its worker has ended then, its main thre
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any, Optional, Protocol
 
 import libvirt
-from provider.hvqual.host_process import PROC
+from provider.hvqual import host_process
 
 # How much of the time limit has gone before somebody looks: what comes so late hardly ends by itself, and is still there to be seen.
 LATE = 0.9
 PATIENCE = 2.0
+# What a virsh has that only waits: its main thread and the one for events. One that asks libvirtd for a job has a third.
+WAITING = {"virsh", "vshEventLoop"}
 
 
 class Truth(Protocol):
@@ -49,6 +52,11 @@ class Look:
         self._timer.join(PATIENCE)
 
     @property
+    def nobody_works(self) -> bool:
+        """Whether all that was seen says so: a domain that is there and has no job, a virsh that is there and has no worker."""
+        return self.job is False and bool(self.threads) and set(self.threads) <= WAITING
+
+    @property
     def text(self) -> str:
         """What was seen, as a sentence."""
         if self.job is None:
@@ -62,7 +70,10 @@ class Look:
         try:
             domain = self._truth.lookup(self._name)
             # Not a job itself, so that it is answered while there is one; refused of one that is off, which has none.
-            self.job = bool(domain and domain.isActive() and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+            if domain is None:
+                self.why_unknown = "libvirtd knows no such domain"
+                return
+            self.job = bool(domain.isActive() and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
         except libvirt.libvirtError as error:
             self.why_unknown = str(error)
 
@@ -70,11 +81,8 @@ class Look:
 def threads_of(program: str, word: str) -> list[str]:
     """Return the names of the threads of each process of *program* that was given *word* as an argument."""
     found: list[str] = []
-    for folder in PROC.glob("[0-9]*"):
-        try:
-            argv = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if Path(argv[0]).name == program and word in argv:
+    for folder, argv in host_process.commands():
+        if argv and Path(argv[0]).name == program and word in argv:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 found += [(task / "comm").read_text().strip() for task in sorted(folder.glob("task/*"))]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
     return found

@@ -88,4 +88,7 @@ def test_a_job_ends_by_itself(place):
     cpu = min(os.sched_getaffinity(0))
     cpu_jobs.begin(Guest(), place, PROGRAM, [cpu], 1)
     job = running(place, [cpu])[cpu]
-    until(lambda: not alive(job), 20, "the job to end by itself")
+    assert until(lambda: not alive(job), 20, "the job to end by itself")
+    assert cpu_jobs.complaints(Guest(), place) == f"on {cpu}", (
+        "it was ended in its work, and did not die of something else"
+    )

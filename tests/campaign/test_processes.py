@@ -105,3 +105,23 @@ scratch.do_without()
 assert not os.path.exists(made), made
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+@pytest.mark.parametrize("how", ["owner", "link"])
+def test_what_another_user_wrote_where_all_may_write_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Else anybody could have root remove a folder by writing its name down."""
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    victim, forged = tmp_path / "avocado_victim", tmp_path / f"{scratch.PREFIX}forged"
+    victim.mkdir()
+    place = forged if how == "owner" else tmp_path / "elsewhere"
+    place.mkdir()
+    (place / folder.MARKER).write_text(f"1 1\n{victim}\n{victim.stat().st_ino}\n", encoding="utf-8")
+    if how == "owner":
+        os.chown(forged, 65534, 65534)
+    else:
+        forged.symlink_to(place)
+    assert scratch.remove_abandoned() == []
+    assert victim.is_dir()

@@ -113,8 +113,10 @@ def node():
         yield it
     finally:
         # An interrupted test has left a campaign whose cases change the machine itself (huge pages, kernel settings).
-        Node(home).run("avocado", "hvqual", "clean", "--lab", "--force")
-        lab.down()
+        try:
+            Node(home).run("avocado", "hvqual", "clean", "--lab", "--force")
+        finally:
+            lab.down()
         changed = left_changed()
         shutil.rmtree(home)
         if before is None:

@@ -27,14 +27,18 @@ def middles():
 
 
 def middle(records):
-    """Return the case of *records* with the number of its steps' lines at half of the steps' time, at least one."""
+    """Return the case of *records* with the number of its steps' lines at half of the steps' time; 0 when it had none."""
     steps = [one["mono"] for one in records if one["kind"] == "step"]
+    if not steps:
+        return records[0]["case"], 0
     half = (steps[0] + steps[-1]) / 2
     return records[0]["case"], sum(at <= half for at in steps)
 
 
 @pytest.mark.parametrize(("case", "half"), middles(), ids=[case for case, _ in middles()])
 def test_a_case_that_is_killed_in_its_middle(node, case, half):
+    if not half:
+        pytest.skip("the case had no step in that campaign, so it has no middle")
     before = node.state()
     with campaign(node, case=case, profile="lab", hold=1) as run:
         run.reach(lambda: len(run.steps()) >= half, 300, f"{half} lines of steps")

@@ -135,6 +135,6 @@ def mended(node, before):
 
 def kill_all(node, process):
     """Kill -9 the command and everything of it that runs inside the host: avocado, its runners, its tests; not libvirt's QEMUs."""
-    node.inside("pkill", "-9", "-f", "avocado")
+    assert node.inside("pkill", "-9", "-f", "avocado").returncode == 0, "there was nothing to kill"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(30)

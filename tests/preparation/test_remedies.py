@@ -15,6 +15,7 @@ from tests.preparation.worlds import folder_check, node
 EXPORTER = "prometheus-libvirt-exporter.service"
 MODULES_DEP = "/lib/modules/6.1.0-25-amd64/modules.dep"
 TIME_SERVICE = "timedatectl show --property=CanNTP --property=NTP"
+TIME_UNIT = "systemd-timesyncd.service"
 LEFT = ("addnhosts", "conf", "hostsfile")
 UNLOADED = {"/sys/module/bridge/initstate": None, "/sys/module/stp/initstate": None}
 
@@ -40,11 +41,41 @@ def remedy(seen, name, subject):
 def test_the_clock_gets_a_service_before_that_is_switched_on_and_one_that_is_on_is_not_switched_off(
     service, last, undone
 ):
-    free = {"ask clock": Ran(0, '{"synchronized": false, "most_error_s": 16.0}'), TIME_SERVICE: Ran(0, service)}
+    free = {
+        "ask clock": Ran(0, '{"synchronized": false, "most_error_s": 16.0}'),
+        TIME_SERVICE: Ran(0, service),
+        f"systemctl is-enabled {TIME_UNIT}": Ran(1, ""),  # systemd 252 tells of a unit that is not there on stderr
+    }
     mends = remedy(seeds.NODE.changed(BOOTED, free), "time.sync", "clock")
     assert (mends.commands[-1] if mends.commands else ())[-len(last) :] == last
     assert len(mends.undo) == undone
     assert bool(mends.later) is bool(last)
+
+
+@pytest.mark.parametrize(
+    ("state", "commands", "undo", "summary"),
+    [
+        ("masked", "systemctl unmask UNIT", "systemctl mask UNIT", "Take the mask off UNIT."),
+        (
+            "masked-runtime",
+            "systemctl unmask --runtime UNIT",
+            "systemctl mask --runtime UNIT",
+            "Take the mask off UNIT.",
+        ),
+        ("static", "", "", "See why timedatectl does not count UNIT as a time service: it is static."),
+    ],
+)
+def test_a_time_service_that_is_masked_is_not_installed_again(state, commands, undo, summary):
+    free = {
+        "ask clock": Ran(0, '{"synchronized": false, "most_error_s": 16.0}'),
+        TIME_SERVICE: Ran(0, "CanNTP=no\nNTP=no\n"),
+        f"systemctl is-enabled {TIME_UNIT}": Ran(1, f"{state}\n"),
+    }
+    mends = remedy(seeds.NODE.changed(BOOTED, free), "time.sync", "clock")
+    assert mends.summary == summary.replace("UNIT", TIME_UNIT)
+    assert [" ".join(words) for words in mends.commands] == [commands.replace("UNIT", TIME_UNIT)] * bool(commands)
+    assert [" ".join(words) for words in mends.undo] == [undo.replace("UNIT", TIME_UNIT)] * bool(undo)
+    assert not mends.later, "that a clock will be right is not said before a service is there"
 
 
 def test_modules_that_come_with_one_go_with_it():

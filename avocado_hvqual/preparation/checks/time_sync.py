@@ -12,6 +12,7 @@ SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 # Whether systemd knows a time service at all (a small installation has none), and whether it is on.
 _SERVICE = ("timedatectl", "show", "--property=CanNTP", "--property=NTP")
 _WHY = "See why the time service does not reach its servers: timedatectl timesync-status"
+_LATER = "once a time server has answered"
 
 
 def look(node: Node) -> Looked:
@@ -46,11 +47,23 @@ def _start(node: Node) -> Remedy:
     service = dict(line.split("=", 1) for line in node.run(_SERVICE).stdout.splitlines() if "=" in line)
     if service.get("NTP") == "yes":
         return remedies.by_hand(_WHY)
-    later = "once a time server has answered"
     if service.get("CanNTP") == "no":
-        return replace(remedies.install([node.distribution.called("packages", "time sync")]), later=later)
+        return _provide(node)
     off = (("timedatectl", "set-ntp", "false"),)
-    return Remedy("Switch the time service on.", (("timedatectl", "set-ntp", "true"),), off, later=later)
+    return Remedy("Switch the time service on.", (("timedatectl", "set-ntp", "true"),), off, later=_LATER)
+
+
+def _provide(node: Node) -> Remedy:
+    """Return how a node gets a time service: one that is masked is none for timedatectl (systemd 252), installed or not."""
+    unit = node.distribution.called("units", "time sync")
+    state = node.run(("systemctl", "is-enabled", unit)).stdout.strip()
+    if state in {"masked", "masked-runtime"}:
+        where = ("--runtime",) if state == "masked-runtime" else ()
+        undo = ("systemctl", "mask", *where, unit)
+        return Remedy(f"Take the mask off {unit}.", (("systemctl", "unmask", *where, unit),), (undo,))
+    if state not in {"", "not-found"}:
+        return remedies.by_hand(f"See why timedatectl does not count {unit} as a time service: it is {state}.")
+    return replace(remedies.install([node.distribution.called("packages", "time sync")]), later=_LATER)
 
 
 CHECK = Check(

@@ -17,6 +17,8 @@ from avocado_hvqual.preparation.answers import error_of, of_program
 from avocado_hvqual.preparation.model import Node, Ran
 
 Entry = Mapping[str, Any]
+LIST_SOCKETS = ("env", "PROC_ROOT=/proc", "ss")
+"""ss as it reads /proc: asked by netlink (iproute2 6.1), the kernel loads inet_diag, tcp_diag and unix_diag for it, and keeps them."""
 _COMM = 15
 """Letters of a process's name that the kernel keeps."""
 _PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "MainPID", "Restart")
@@ -116,7 +118,7 @@ def outside(node: Node, entry: Entry, groups: Sequence[str]) -> Optional[Outside
 
 def listeners(node: Node) -> Optional[dict[int, list[tuple[str, set[tuple[str, int]]]]]]:
     """Return port -> (address, {(process, pid)}) of all TCP listeners; None when ss cannot be asked."""
-    run = node.run(["ss", "-Hltnp"])
+    run = node.run([*LIST_SOCKETS, "-Hltnp"])
     if not run.ok:
         return None
     found: dict[int, list[tuple[str, set[tuple[str, int]]]]] = {}
@@ -131,7 +133,7 @@ def listeners(node: Node) -> Optional[dict[int, list[tuple[str, set[tuple[str, i
 
 def sockets(node: Node) -> Optional[set[str]]:
     """Return the paths of the Unix sockets that somebody listens on; None when ss cannot be asked."""
-    run = node.run(["ss", "-Hlx"])
+    run = node.run([*LIST_SOCKETS, "-Hlx"])
     return (
         {word for line in run.stdout.splitlines() for word in line.split() if word.startswith("/")} if run.ok else None
     )

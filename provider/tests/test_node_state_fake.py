@@ -95,6 +95,12 @@ class TestFakeRoot:
         after = node_state.capture(source=fake(tmp_path, {}, systemctl=f"{SYSTEMCTL}{line}\n"))
         assert node_state.diff(before, after) == []
 
+    def test_modules_that_come_when_sockets_are_listed_are_not(self, tmp_path):
+        listed = {"/proc/modules": "tcp_diag 16384 0 - Live 0x0\ninet_diag 24576 1 tcp_diag, Live 0x0\n"}
+        before = node_state.capture(source=fake(tmp_path, {**self.FILES, "/proc/modules": ""}, systemctl=SYSTEMCTL))
+        after = node_state.capture(source=fake(tmp_path, listed, systemctl=SYSTEMCTL))
+        assert node_state.diff(before, after) == []
+
 
 class TestIgnored:
     LISTS = (
@@ -103,6 +109,7 @@ class TestIgnored:
         block_items.IGNORED_MOUNTS,
         sockets.IGNORED_PATHS,
         system.IGNORED_UNITS,
+        system.IGNORED_MODULES,
         files.IGNORED,
     )
 

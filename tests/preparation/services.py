@@ -84,4 +84,4 @@ def systemd(unit, **told):
 BOOTED = {"/run/systemd/system/marker": ""}
 ONE_DAEMON = {"daemons": [{"name": "libvirt", "unit": "libvirtd.service"}]}
 ANSWER, LIBVIRT_ANSWER = (f"ask answer http://127.0.0.1:{port}/metrics" for port in (9100, 9177))
-LISTEN = "ss -Hltnp"
+LISTEN = "env PROC_ROOT=/proc ss -Hltnp"

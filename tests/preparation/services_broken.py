@@ -209,7 +209,7 @@ SEEDS = {
     ),
     "socket closed": (
         {},
-        edited("ss -Hlx", "/run/libvirt/libvirt-sock ", "/run/libvirt/other-sock "),
+        edited("env PROC_ROOT=/proc ss -Hlx", "/run/libvirt/libvirt-sock ", "/run/libvirt/other-sock "),
         {},
         "daemon libvirt: socket",
     ),

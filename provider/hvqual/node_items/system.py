@@ -28,6 +28,10 @@ IGNORED_UNITS: dict[str, str] = {
     r"(packagekit|polkit|dbus-org.*|fwupd.*|apt-.*|man-db|logrotate|fstrim|motd-news|udisks2)\.service": "on demand or by a timer",
 }
 _IGNORED = re.compile("(?:" + "|".join(IGNORED_UNITS) + ")$")
+IGNORED_MODULES: dict[str, str] = {
+    r"(af_packet|inet|mptcp|netlink|raw|sctp|smc|tcp|udp|unix|vsock|xsk)_diag": "loaded when somebody lists sockets (ss)",
+}
+_NO_MATTER = re.compile("|".join(IGNORED_MODULES))
 # States that last; a oneshot is 'activating' for a moment and a socket-activated daemon of libvirt ends when idle.
 _LASTING = {"running", "failed", "listening", "waiting", "exited"}
 _IDLE_DAEMONS = re.compile(r"(virt[a-z]+d|libvirtd)\.service$")
@@ -39,7 +43,8 @@ def _sha(text: str) -> str:
 
 def modules(source: Source) -> list[str]:
     """Loaded modules, and the parameters of KVM and vhost (nested and its kin)."""
-    lines = [line.split(" ", 1)[0] for line in (source.text("/proc/modules") or "").splitlines()]
+    loaded = [line.split(" ", 1)[0] for line in (source.text("/proc/modules") or "").splitlines()]
+    lines = [module for module in loaded if not _NO_MATTER.fullmatch(module)]
     for module in source.names("/sys/module"):
         if module.startswith(("kvm", "vhost")):
             folder = f"/sys/module/{module}/parameters"

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,14 +44,24 @@ def fill(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what *args* say and return the exit status; raises `ImageError` with the sentence for the user."""
     if args.image_verb == "build":
+        os.umask(0o022)  # QEMU reads an image as its own user, also where the administrator's umask is 077
         built = build_micro(home(), args.out, args.kernel) if args.image == NAME else golden.build(args)
         sys.stdout.write(f"{built}\n")
+        for part in barred(built):
+            sys.stderr.write(
+                f"'{part}' lets nobody else pass, so no QEMU of another user can read the image: chmod o+x {part}\n"
+            )
         return 0
     if args.image_verb in golden.VERBS:
         return golden.VERBS[args.image_verb](args)
     for line in listed(home()):
         sys.stdout.write(f"{line}\n")
     return 0
+
+
+def barred(image: Path) -> list[Path]:
+    """Return the folders on the way to *image* that bar other users; libvirt starts QEMU as one (libvirt-qemu with Debian's 9.0)."""
+    return [part for part in reversed((image, *image.parents)) if not part.stat().st_mode & stat.S_IXOTH]
 
 
 def listed(where: Path) -> list[str]:

@@ -138,8 +138,11 @@ def _number(path: Path) -> int:
 
 
 def _make(folder: Path) -> None:
+    """Make *folder*, readable by root alone; its parents, below which images lie too, let everybody pass, whatever the umask."""
     for part in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
         part.mkdir(mode=0o700, exist_ok=True)
+        if part != folder:
+            part.chmod(0o755)
         _sync(part.parent)
 
 

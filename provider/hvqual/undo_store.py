@@ -45,10 +45,17 @@ def fsync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make *folder* with its parents, each durable in its parent, readable by root alone."""
+    """
+    Make *folder*, readable by root alone, with its parents, each durable in its parent.
+
+    Everybody may pass through the parents, whatever the umask: images lie below the same state home, and QEMU reads them as its own
+    user (libvirt-qemu with Debian's libvirt 9.0).
+    """
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     for part in reversed(missing):
         part.mkdir(mode=0o700, exist_ok=True)
+        if part != folder:
+            part.chmod(0o755)
         fsync_folder(part.parent)
 
 

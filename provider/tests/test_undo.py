@@ -36,6 +36,18 @@ class TestRecord:
         assert str(log.home) in calls  # the new folders are durable too
         assert str(log.home.parent) in calls
 
+    def test_is_roots_alone_and_bars_nobody_from_what_lies_beside_it(self, tmp_path):
+        """The state home holds images too, which QEMU reads as a user of its own."""
+        old = os.umask(0o077)
+        try:
+            undo_store.make_folder(tmp_path / "state" / "home" / "undo" / "local")
+        finally:
+            os.umask(old)
+        modes = {
+            part: (tmp_path / part).stat().st_mode & 0o777 for part in ("state", "state/home", "state/home/undo/local")
+        }
+        assert modes == {"state": 0o755, "state/home": 0o755, "state/home/undo/local": 0o700}
+
     @pytest.mark.parametrize(
         ("action", "details", "because"),
         [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The micro guest's image is kept by its inputs, holds its contract's parts, and keeps its secrets."""
 
+import argparse
 import gzip
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -101,6 +103,47 @@ def test_image_that_is_not_whole_is_built_again(image, image_home, name):
     content = json.loads((image / "manifest.json").read_text())["content"]
     assert micro.current(image, content)
     assert not micro.current(image, "another")
+
+
+def test_everybody_reads_an_image_that_was_built_under_a_strict_umask(tmp_path):
+    """QEMU reads it as a user of its own."""
+    command = [sys.executable, "-m", "avocado_hvqual.images", "build", "micro"]
+    home = tmp_path / "state" / "home"
+    old = os.umask(0o077)
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, "AVOCADO_HVQUAL_HOME": str(home)}, check=False, capture_output=True, text=True
+        )
+    finally:
+        os.umask(old)
+    assert done.returncode == 0, done.stderr
+    folder = home / "images" / "micro"
+    barred = [
+        str(path)
+        for path in (folder / "vmlinuz", folder / "initrd.img", *folder.parents)
+        if path.is_relative_to(home.parent) and not path.stat().st_mode & 0o004
+    ]
+    assert barred == []
+    assert (folder / "password").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_bars_qemu_is_named(image_home, monkeypatch, capsys, tmp_path):
+    home = tmp_path / "private" / "home"
+    home.mkdir(parents=True)
+    (tmp_path / "private").chmod(0o700)
+    shutil.copytree(image_home / "images", home / "images")
+    monkeypatch.setattr(cli, "home", lambda: home)
+    parser = argparse.ArgumentParser()
+    cli.fill(parser)
+    old = os.umask(0o022)
+    try:
+        assert cli.run(parser.parse_args(["build", "micro"])) == 0
+    finally:
+        os.umask(old)
+    said = capsys.readouterr()
+    assert said.out == f"{home / 'images' / 'micro'}\n"
+    assert f"chmod o+x {tmp_path / 'private'}\n" in said.err
+    assert f"chmod o+x {home}\n" not in said.err
 
 
 def test_rebuild_keeps_the_password_which_guests_may_be_running_with(image, image_home):

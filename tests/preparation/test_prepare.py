@@ -168,6 +168,16 @@ def test_two_at_once_are_refused(journal):
         pass
 
 
+def test_the_journal_is_roots_alone_and_bars_nobody_from_images_beside_it(tmp_path, journal):
+    old = os.umask(0o077)
+    try:
+        journal.keep_before({"digest": "x"})
+    finally:
+        os.umask(old)
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "home", tmp_path / "home/prepare/local")]
+    assert modes == [0o755, 0o700]
+
+
 def test_the_state_before_is_that_before_the_first_prepare(journal):
     assert journal.before() is None
     journal.keep_before({"digest": "1"})

@@ -18,7 +18,11 @@ def look(node: Node) -> Looked:
     if not any(entry["name"] == NAME for entry in node.expected["networks"]):
         return not_applicable(f"The description of this node names no network '{NAME}'.")
     seen = network(node, NAME)
-    if seen is None or not seen.active or not seen.addresses:
+    if seen is None:
+        return looked(
+            unseen=[f"virsh net-info and net-dumpxml of '{NAME}' did not answer, so no guest was started in it."]
+        )
+    if not seen.active or not seen.addresses:
         return looked(unseen=[f"The network '{NAME}' is not active, so no guest was started in it."])
     gateway = next((address.partition("/")[0] for address in seen.addresses if ":" not in address), "")
     probes = [traffic.probe(_GUEST, gateway), traffic.probe(_GUEST, "outside")]

@@ -6,13 +6,32 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from avocado_hvqual import wait
 
 _ANSWER_S = 5
 _ADDRESS_S = 40.0
 _COMMAND_S = 30.0
+
+
+def loose_wires(xml: str, net: Path = Path("/sys/class/net")) -> str:
+    """
+    Return a sentence for each wire of a running guest that is not in the bridge where libvirt put it; empty when all are.
+
+    systemd-networkd (252) takes each interface that one of its .network files matches, and with it the wire out of its bridge.
+    """
+    told = ""
+    for card in ET.fromstring(xml).iter("interface"):  # noqa: S314 - from the node's own libvirtd
+        source, target = card.find("source"), card.find("target")
+        bridge = "" if source is None else source.get("bridge", "")
+        wire = "" if target is None else target.get("dev", "")
+        switched = card.find("virtualport") is not None  # Open vSwitch keeps its ports in no bridge of the kernel's
+        if bridge and wire and not switched and (net / wire / "master").resolve().name != bridge:
+            told += f" Its wire {wire} is not in the bridge {bridge}: something on this host took it out ('networkctl status {wire}')."
+    return told
 
 
 class GuestError(Exception):
@@ -90,7 +109,8 @@ class Guest:
         try:
             return wait.until(self._address, _ADDRESS_S, f"an address for the guest '{self.name}'", interval=0.3)
         except wait.WaitTimeoutError as error:
-            raise GuestError(str(error)) from error
+            message = f"{error}{loose_wires(str(self._domain.XMLDesc(0)))}"
+            raise GuestError(message) from error
 
     def _address(self) -> str:
         words = self.run("ip -o -4 addr show dev eth0")[1].split()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from avocado_hvqual import exit_codes
@@ -25,6 +26,9 @@ from avocado_hvqual.preparation.running import Result
 
 Say = Callable[[str], None]
 Step = tuple[Check, Defect, Remedy]
+
+SHOWN = 5
+"""Differences of one kind that a terminal gets to see; a program gets all."""
 
 PREPARE = """\
 Apply the remedies of what `node check` finds, each only where its defect is. Every step is written down before it is done, so that
@@ -183,13 +187,23 @@ def run_restore(args: argparse.Namespace) -> int:
     for title, found in (("taken back", done.did), ("not taken back", done.left), ("stays", done.stays)):
         for line in found:
             say(f"{title}: {line}")
-    for line in differs:
+    for line in differs if args.forget else shown(differs):
         say(f"differs from before node prepare: {line}")
     if differs and not args.forget:
         say(KEPT)
     nothing = "Nothing was ever prepared here." if kept is None and not done.did else ""
     say(nothing or ("This node is what it was before." if status == 0 else "This node is not what it was; see above."))
     return status
+
+
+def shown(differs: Sequence[str]) -> Iterator[str]:
+    """Yield what differs, the first few of a kind: libvirt's chains alone are a hundred lines, as nft and as iptables tell them."""
+    for kind, lines in groupby(differs, key=lambda line: line.partition(":")[0]):
+        every = list(lines)
+        few = every if len(every) <= SHOWN + 1 else every[:SHOWN]
+        yield from few
+        if len(few) < len(every):
+            yield f"{kind}: and {len(every) - len(few)} more ('node restore --json' lists all)"
 
 
 def _node(sections: Mapping[str, Any]) -> ThisNode:

@@ -169,3 +169,15 @@ def test_the_record_stays_while_something_differs(tmp_path, monkeypatch, capsys)
     journal.keep_before(before)
     now[0] = after
     assert (dispatch(["node", "restore", "--forget"]), journal.before()) == (72, None)
+
+
+def test_of_many_differences_of_a_kind_a_terminal_gets_the_first_and_their_number():
+    many = [f"nft: +chain {number}" for number in range(9)]
+    few = [f"modules: +{name}" for name in "abcdef"]
+    assert list(cli_prepare.shown([*many, *few, "units: +x"])) == [
+        *many[:5],
+        "nft: and 4 more ('node restore --json' lists all)",
+        *few,
+        "units: +x",
+    ]
+    assert list(cli_prepare.shown([])) == []

@@ -212,4 +212,4 @@ def _node(sections: Mapping[str, Any]) -> ThisNode:
 
 def _differences(kept: Mapping[str, Any], uri: str) -> list[str]:
     before = node_state.State(str(kept["digest"]), dict(kept))
-    return node_state.diff(before, node_state.capture(uri))
+    return [change for change in node_state.diff(before, node_state.capture(uri)) if not restore.of_the_boot(change)]

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from avocado_hvqual.preparation import files
@@ -14,6 +16,12 @@ from avocado_hvqual.preparation.model import Check, Node, Ran
 from avocado_hvqual.preparation.registry import CHECKS
 
 UNDO_S = 600.0
+AT_BOOT = re.compile(
+    r"sysctl: (?:net/\w+/(?:tcp|udp|sctp)_mem|vm/(?:user_reserve|admin_reserve|min_free)_kbytes|kernel/threads-max|fs/file-max"
+    r"|fs/(?:epoll|inotify)/max_user_watches|user/max_\w+) (?P<was>[\d ]+) -> (?P<now>[\d ]+)"
+)
+"""Settings that the kernel computes at boot from the memory that is free just then: not the same twice (tcp_mem, Linux 6.1)."""
+A_LITTLE = 0.01
 Say = Callable[[str], None]
 MakeNode = Callable[[Mapping[str, Any]], Node]
 
@@ -25,6 +33,15 @@ class Restored:
     did: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
+
+
+def of_the_boot(change: str) -> bool:
+    """Whether a line of a node's differences tells of nothing but the kernel's own arithmetic at another boot: a hundredth at most."""
+    told = AT_BOOT.fullmatch(change)
+    if told is None:
+        return False
+    pairs = list(zip_longest(map(int, told["was"].split()), map(int, told["now"].split()), fillvalue=0))
+    return all(abs(was - now) <= A_LITTLE * max(was, now) for was, now in pairs)
 
 
 def restore(journal: Journal, make_node: MakeNode, say: Say, checks: Sequence[Check] = CHECKS) -> Restored:

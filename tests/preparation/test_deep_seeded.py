@@ -14,7 +14,6 @@ from avocado_hvqual.preparation.checks import (
     user_guest,
 )
 from avocado_hvqual.preparation.model import Answer, Ran
-from avocado_hvqual.preparation.programs.guest_agent import loose_wires
 from avocado_hvqual.preparation.traffic import image_folder
 from tests.preparation.captured import CapturedNode
 from tests.preparation.services import BOOTED, LISTEN, LOOP, LUN, NETWORKS, NODE, ONE_DAEMON, PS, V, systemd
@@ -156,33 +155,6 @@ def test_no_lease_is_a_defect_and_no_guest_is_unknown():
     broken = {"error": "libvirt did not start the guest 'hvq-prep-out-1': no memory"}
     assert network_default_traffic.look(GuestsNode(NODE, lambda _plan: broken)).answer is Answer.UNKNOWN
     assert network_default_traffic.look(NODE).answer is Answer.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("master", "port", "told"),
-    [
-        ("virbr0", "", ""),
-        (
-            "other0",
-            "",
-            " Its wire vnet0 is not in the bridge virbr0: something on this host took it out ('networkctl status vnet0').",
-        ),
-        (
-            None,
-            "",
-            " Its wire vnet0 is not in the bridge virbr0: something on this host took it out ('networkctl status vnet0').",
-        ),
-        (None, "<virtualport type='openvswitch'/>", ""),
-    ],
-)
-def test_a_wire_that_is_not_in_its_bridge_is_named_with_the_lease_that_did_not_come(tmp_path, master, port, told):
-    """Seen on Debian 12: systemd-networkd 252, with a .network file for every 'ether', takes vnet0 from virbr0."""
-    (tmp_path / "vnet0").mkdir()
-    if master:
-        (tmp_path / master).mkdir()
-        (tmp_path / "vnet0" / "master").symlink_to(f"../{master}")
-    card = f"<interface><source network='default' bridge='virbr0'/><target dev='vnet0'/>{port}</interface>"
-    assert loose_wires(f"<domain><devices>{card}<interface type='user'/></devices></domain>", tmp_path) == told
 
 
 def test_what_comes_back_from_a_lun_otherwise_is_named():

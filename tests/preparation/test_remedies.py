@@ -5,7 +5,7 @@ import pytest
 
 from avocado_hvqual import node as node_state
 from avocado_hvqual.plugins.cli import dispatch
-from avocado_hvqual.preparation import cli_prepare, prepare, registry, running
+from avocado_hvqual.preparation import cli_prepare, prepare, registry, restore, running
 from avocado_hvqual.preparation.journal import Journal
 from avocado_hvqual.preparation.model import Answer, Check, Defect, Fact, Ran, Remedy, looked
 from tests.preparation import seeds, services, services_broken
@@ -181,3 +181,21 @@ def test_of_many_differences_of_a_kind_a_terminal_gets_the_first_and_their_numbe
         "units: +x",
     ]
     assert list(cli_prepare.shown([])) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "boot"),
+    [
+        ("sysctl: net/ipv4/tcp_mem 44223 58965 88446 -> 44223 58966 88446", True),
+        ("sysctl: net/ipv4/udp_mem 88446 117931 176892 -> 88449 117932 176898", True),
+        ("sysctl: kernel/threads-max 31000 -> 31001", True),
+        ("sysctl: net/ipv4/tcp_mem 44223 58965 88446 -> 44223 58965 98446", False),
+        ("sysctl: net/ipv4/tcp_mem 44223 58965 88446 -> 44223 58965", False),
+        ("sysctl: vm/swappiness 60 -> 60", False),
+        ("sysctl: vm/min_free_kbytes 60000 -> 120000", False),
+        ("sysctl: +net/ipv4/tcp_mem (1 2 3)", False),
+        ("modules: +tun", False),
+    ],
+)
+def test_what_the_kernel_computes_at_each_boot_is_no_difference_unless_somebody_set_it(change, boot):
+    assert restore.of_the_boot(change) is boot

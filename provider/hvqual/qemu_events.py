@@ -54,20 +54,29 @@ class Heard:
 
 @contextmanager
 def heard(truth: Libvirt, name: str) -> Iterator[Heard]:
-    """Hear the events of the domain's QEMU for the length of the block."""
-    found = Heard()
+    """
+    Hear the events of the domain's QEMU for the length of the block, over a connection of their own.
+
+    Of several domains that are listened to over one connection, libvirt's client asks its daemon for the first one only (seen with
+    9.0), and of the others nothing is ever heard; all domains can be listened to once a connection.
+    """
+    found, connection = Heard(), libvirt.open(truth.uri)
 
     def keep(_conn: Any, _domain: Any, event: str, _s: int, _us: int, details: str, _opaque: Any) -> None:
         found.keep(event, json.loads(details) if details else {})
 
-    connection = truth.connection
-    number = libvirt_qemu.qemuMonitorEventRegister(connection, truth.lookup(name), None, keep, None)
     try:
-        yield found
+        domain = connection.lookupByUUID(truth.lookup(name).UUID())
+        number = libvirt_qemu.qemuMonitorEventRegister(connection, domain, None, keep, None)
+        try:
+            yield found
+        finally:
+            # A libvirtd that died meanwhile has forgotten who listens.
+            with suppress(libvirt.libvirtError):
+                libvirt_qemu.qemuMonitorEventDeregister(connection, number)
     finally:
-        # A libvirtd that died meanwhile has forgotten who listens.
         with suppress(libvirt.libvirtError):
-            libvirt_qemu.qemuMonitorEventDeregister(connection, number)
+            connection.close()
 
 
 def asked(truth: Libvirt, name: str, command: str) -> Any:

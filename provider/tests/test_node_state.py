@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -159,6 +161,23 @@ class TestNetlink:
         with pytest.raises(UnreachableError, match="interrupted"):
             netlink.dump(netlink.GETLINK, b"")
         assert len(tries) == 5
+
+    @pytest.mark.parametrize(("number", "told"), [(errno.EOPNOTSUPP, ["rules"]), (errno.EPERM, None)])
+    def test_a_kernel_without_policy_rules_has_none_and_one_that_refuses_is_not_believed(
+        self, monkeypatch, number, told
+    ):
+        """Seen with an own kernel 6.1: error 95 made the whole state of the node unknown."""
+
+        def dump(_kind, _body):
+            raise OSError(number, os.strerror(number))
+            yield
+
+        monkeypatch.setattr(netlink, "_dump", dump)
+        if told is None:
+            with pytest.raises(UnreachableError, match="Operation not permitted"):
+                network._rules()
+        else:
+            assert [line.split(" = ")[0] for line in network._rules()] == told
 
     def test_attributes_with_padding_and_nonsense(self):
         data = struct.pack("=HH5s3x", 9, 3, b"eth0\0") + struct.pack("=HHI", 8, 4, 1500) + struct.pack("=HH", 0, 7)

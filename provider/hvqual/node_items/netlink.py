@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def _dump(kind: int, body: bytes) -> Iterator[bytes]:
                     return
                 if answer == _ERROR:
                     number = -struct.unpack_from("=i", payload)[0]
-                    raise OSError(number, f"error {number}")
+                    raise OSError(number, os.strerror(number))
                 yield payload
 
 

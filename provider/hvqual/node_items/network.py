@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
 import struct
@@ -120,10 +121,16 @@ def _route(message: bytes, names: dict[int, str]) -> str:
 
 
 def _rules() -> list[str]:
-    """Policy rules, their attributes as they are (each is set by somebody)."""
+    """Policy rules, their attributes as they are (each is set by somebody); a kernel that was built without them has none."""
     lines = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        for message in netlink.dump(netlink.GETRULE, struct.pack("=BBBBBBBBI", family, *[0] * 8)):
+        try:
+            messages = netlink.dump(netlink.GETRULE, struct.pack("=BBBBBBBBI", family, *[0] * 8))
+        except UnreachableError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EOPNOTSUPP:
+                raise
+            return ["rules = this kernel was built without CONFIG_IP_MULTIPLE_TABLES"]
+        for message in messages:
             head = message[:12].hex()
             found = netlink.attributes(message, 12)
             priority = netlink.number(found.get(6, b""))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Optional
 
 from avocado_hvqual.errors import ImageError
+from avocado_hvqual.health.patterns import PATTERNS
 from avocado_hvqual.images.golden.wire import Agent, Line, Monitor
 from avocado_hvqual.node import run_program
 from avocado_hvqual.wait import WaitTimeoutError, until
@@ -23,6 +24,8 @@ from avocado_hvqual.wait import WaitTimeoutError, until
 _TCG_CPU = "Nehalem"
 BOOT_SECONDS = 240.0
 _STOP_SECONDS = 90.0
+#: By what its kernel says, a guest is dead or will not answer; seen: Debian 13's kernel under QEMU 7.2.22 without KVM.
+_DEATHS = ("host-panic", "host-lockup")
 SOCKETS = ("console", "qmp", "agent", "witness")
 
 
@@ -133,12 +136,27 @@ def running(wanted: Wanted, log: Path) -> Iterator[Guest]:
         except (ImageError, OSError, WaitTimeoutError) as error:
             raise _ended_at_once(process, errors, error) from error
         yield Guest(wanted, process, monitor, lines[2], agent, lines[3], began)
+    except ImageError as error:
+        msg = f"{error}{_died(log)}"
+        raise ImageError(msg) from error
     finally:
         process.kill()
         process.wait()
         for line in lines:
             line.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _died(log: Path) -> str:
+    """Return a sentence on the first line of the console in *log* by which a kernel says that it dies, "" where there is none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    dying = [row.expression for row in PATTERNS if row.kind in _DEATHS]
+    found = next((line for line in lines if any(one.search(line) for one in dying)), "")
+    shown = "".join(filter(str.isprintable, found))[:200]
+    return f" The guest's kernel died meanwhile, see {log}: '{shown}'." if shown else ""
 
 
 def _sockets_there(folder: Path, process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Optional
 
 from avocado_hvqual.errors import ImageError
-from avocado_hvqual.images.golden import mirror, trees
+from avocado_hvqual.images.golden import appliance, mirror, trees
 from avocado_hvqual.images.golden.command import Programs
 from avocado_hvqual.images.golden.guest import accelerator
 from avocado_hvqual.images.golden.trees import Order
@@ -100,12 +100,17 @@ debian-installer/exit/poweroff boolean true
 
 
 def make_tree(order: Order, folder: Path, programs: Programs) -> None:
-    """Install the distribution by its installer and put what it left into *folder*."""
+    """
+    Install the distribution by its installer and put what it left into *folder*.
+
+    The installed disk is kept until its files are there: a build that broke off after it does not install again.
+    """
     work = order.source or folder.parent / "mirror"
     prepare(order, work, programs)
     disk = folder.parent / "installed.raw"
     with mirror.served(work) as port:
-        install(order, work, disk, port, programs)
+        if not disk.exists():
+            install(order, work, disk, port, programs)
         packages = replace(order, source=disk, mirror=f"http://127.0.0.1:{port}/{order.system.suite}/")
         trees.from_image(packages, folder, programs)
     mirror.name_archive(work / order.system.suite, folder)
@@ -117,6 +122,8 @@ def prepare(order: Order, folder: Path, programs: Programs, own: Optional[Path] 
     if order.system.name not in _INSTALLERS:
         msg = f"The recipe virt-install is not written for {order.system.title}; it is for {', '.join(_INSTALLERS)}."
         raise ImageError(msg)
+    # The kernel that libguestfs runs with: in half an hour, on a host without an archive, it would be too late to look for one.
+    appliance.here()
     held, installer = folder / order.system.suite, folder / "installer"
     if not mirror.whole(held):
         apt = mirror.apt_of(order, held, programs)
@@ -150,15 +157,15 @@ def install(order: Order, work: Path, disk: Path, port: int, programs: Programs)
         programs.run(
             virt_install(name, work, target, port), "install by virt-install", timeout=_INSTALL_MINUTES * 60 + 60
         )
+        allocated = target.stat().st_blocks // 2048
+        if allocated < 100:  # noqa: PLR2004 - MiB: less is no distribution
+            msg = f"The installer ended and left {allocated} MiB on its disk, which is no system; its console is in {disk.parent}."
+            raise ImageError(msg)
         target.replace(disk)
     finally:
         answers.unlink()
         _nothing_left(name, programs)
         shutil.rmtree(target.parent)
-    allocated = disk.stat().st_blocks // 2048
-    if allocated < 100:  # noqa: PLR2004 - MiB: less is no distribution
-        msg = f"The installer ended and left {allocated} MiB on its disk, which is no system; its console is in {disk.parent}."
-        raise ImageError(msg)
 
 
 def _nothing_left(name: str, programs: Programs) -> None:

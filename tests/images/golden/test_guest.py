@@ -56,6 +56,35 @@ def test_a_program_that_is_no_qemu_is_told_as_ended(empty, tmp_path):
             pass
 
 
+@needs_qemu
+@pytest.mark.parametrize(
+    ("console", "told"),
+    [
+        (
+            "login: [   42.364992] Oops: general protection fault\x1b[m, probably\r\nmore\n",
+            "'login: [   42.364992] Oops: gen",
+        ),
+        ("[   17.1] Kernel command line: quiet\n", ""),
+    ],
+)
+def test_a_kernel_that_dies_is_told_with_what_did_not_come(console, told, empty, tmp_path):
+    """Seen: 'ssh did not end within 90 s' alone, of a guest whose console says why (Debian 13 under QEMU 7.2.22 without KVM)."""
+    log = tmp_path / "log"
+
+    def ssh():
+        log.write_text(console)
+        msg = "ssh did not end."
+        raise ImageError(msg)
+
+    with pytest.raises(ImageError) as error:
+        with guest.running(empty, log):
+            ssh()
+    assert str(error.value).startswith("ssh did not end.")
+    assert ("The guest's kernel died" in str(error.value)) == bool(told)
+    assert told in str(error.value)
+    assert "\x1b" not in str(error.value)
+
+
 def test_a_line_that_closes_is_not_waited_for(line):
     near, far = line
     far.shutdown(socket.SHUT_RDWR)

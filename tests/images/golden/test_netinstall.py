@@ -77,7 +77,7 @@ def test_an_installer_that_left_nothing_is_not_believed_and_leaves_nothing(order
     monkeypatch.setattr(netinstall, "virt_install", lambda _name, _work, target, _port: ["ls", str(target)])
     with pytest.raises(ImageError, match="left 0 MiB on its disk, which is no system"):
         netinstall.install(order, work, disk, 1, Programs(tmp_path / "log"))
-    assert disk.stat().st_size == netinstall._DISK_MIB << 20
+    assert not disk.exists(), "the next build would take it for an installed one"
     assert not (work / "preseed.cfg").exists()
     assert not (tmp_path / of_the_domain(asked)).exists()
 
@@ -120,6 +120,47 @@ def test_the_recipe_of_the_disk_is_one_partition_that_fits_it(order):
     assert recipe.count("mountpoint{ / }") == 1
     assert recipe.count("{") == recipe.count("}")
     assert "swap" not in recipe
+
+
+def test_an_installed_disk_is_not_installed_again_and_goes_when_its_files_are_there(order, tmp_path, monkeypatch):
+    """A build that broke off after half an hour of the installer goes on with its disk; one that fails again keeps it."""
+    disk, asked = tmp_path / "installed.raw", []
+    (tmp_path / order.system.suite).mkdir()
+    (tmp_path / order.system.suite / "complete").touch()
+    disk.write_bytes(b"a system")
+    monkeypatch.setattr(netinstall.appliance, "here", lambda: asked.append("kernel"))
+    monkeypatch.setattr(netinstall, "install", lambda *_words: pytest.fail("it was installed"))
+
+    def fails(_order, _folder, _programs):
+        msg = "no"
+        raise ImageError(msg)
+
+    monkeypatch.setattr(netinstall.trees, "from_image", fails)
+    there = replace(order, source=tmp_path)
+    with pytest.raises(ImageError):
+        netinstall.make_tree(there, tmp_path / "tree", Programs(tmp_path / "log"))
+    assert disk.exists()
+    monkeypatch.setattr(netinstall.trees, "from_image", lambda given, *_: asked.append(given.source))
+    monkeypatch.setattr(netinstall.mirror, "name_archive", lambda *_words: None)
+    netinstall.make_tree(there, tmp_path / "tree", Programs(tmp_path / "log"))
+    assert asked == ["kernel", "kernel", disk]
+    assert not disk.exists()
+
+
+def test_nothing_is_fetched_or_installed_before_there_is_a_kernel_to_look_into_the_disk_with(
+    order, tmp_path, monkeypatch
+):
+    """Found on a host without an archive after 32 minutes of an installer that had done its work."""
+
+    def none():
+        msg = "no kernel"
+        raise ImageError(msg)
+
+    monkeypatch.setattr(netinstall.appliance, "here", none)
+    monkeypatch.setattr(netinstall.mirror, "apt_of", lambda *_words: pytest.fail("the archive was asked first"))
+    with pytest.raises(ImageError, match="no kernel"):
+        netinstall.make_tree(replace(order, source=tmp_path), tmp_path / "tree", Programs(tmp_path / "log"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_installer_that_is_not_known_is_one_sentence(order, tmp_path):

@@ -28,8 +28,13 @@ class AnyStand(Generic[E]):
     case: Case[Any]
 
     def each(self, operation: Callable[..., T], *rest: Any) -> list[T]:
-        """Do *operation* (guest, expect, *rest) on every guest at once; what fails is told by the VM's name."""
-        return together.each(self.guests, lambda guest: operation(guest, self.expect, *rest))
+        """
+        Do *operation* (guest, expect, *rest) on every guest, hv_at_once of them at a time; what fails is told by the VM's name.
+
+        By default all at once, as a cloud does it.
+        """
+        wanted = self.case.wanted
+        return together.each(self.guests, lambda guest: operation(guest, self.expect, *rest), wanted.at_once)
 
     def arm(self) -> None:
         """Lay the canaries in every guest."""

@@ -37,17 +37,19 @@ class Expect:
         """Act at *uri*; an operation that takes over *timeout* seconds hangs."""
         self.truth, self.record, self.uri, self.timeout = truth, record, uri, timeout
 
-    def act(self, operation: Callable[..., Any], name: str, *args: str, **kwargs: Any) -> float:
+    def act(
+        self, operation: Callable[..., Any], name: str, *args: str, meanwhile: Callable[[], str] = str, **kwargs: Any
+    ) -> float:
         """
         Do *operation* (of virttest.virsh) on the domain *name*; return when it was called (monotonic seconds).
 
-        Refused by the product: TestFail with libvirt's own words, never a cancel.
+        Refused by the product: TestFail with libvirt's own words and what *meanwhile* then tells of others' part in it, never a cancel.
         """
         called = time.monotonic()
         result = self.answer(operation, name, *args, refused="operation-refused", **kwargs)
         if result.exit_status:
             words = result.stderr_text.strip() or result.stdout_text.strip() or "without a word"
-            message = f"'virsh {operation.__name__} {name}' was refused (status {result.exit_status}): {words}"
+            message = f"'virsh {operation.__name__} {name}' was refused (status {result.exit_status}): {words} {meanwhile()}".rstrip()
             fail(self.record, "operation-refused", message, name)
         return called
 

@@ -62,6 +62,8 @@ class Guests:
     image_home: str
     vm_count: int
     """How many VMs under n_equal; 0 is as many as the node takes."""
+    at_once: int
+    """On how many VMs an operation is done at the same time; 0 is on all."""
     least_memory_mib: int
     flavors: str
     warm: bool

@@ -24,15 +24,16 @@ G = TypeVar("G", bound=Named)
 T = TypeVar("T")
 
 
-def each(guests: Sequence[G], do: Callable[[G], T]) -> list[T]:
+def each(guests: Sequence[G], do: Callable[[G], T], at_once: int = 0) -> list[T]:
     """
-    Return what *do* returns for each of *guests*, done at once; all of them end before this does.
+    Return what *do* returns for each of *guests*, done on *at_once* of them at a time (0: on all); all of them end before this does.
 
     When some fail, one exception of the worst kind tells all of their messages, each with its VM's name.
     """
     if len(guests) < 2:  # noqa: PLR2004 - one or none need no threads
         return [do(guest) for guest in guests]
-    with ThreadPoolExecutor(min(len(guests), MOST_AT_ONCE), thread_name_prefix="hvqual-vm") as pool:
+    workers = min(len(guests), at_once or MOST_AT_ONCE, MOST_AT_ONCE)
+    with ThreadPoolExecutor(workers, thread_name_prefix="hvqual-vm") as pool:
         futures = [pool.submit(do, guest) for guest in guests]
     failed = [(guest.name, error) for guest, future in zip(guests, futures) if (error := future.exception())]
     if failed:

@@ -43,6 +43,25 @@ def test_they_run_at_once():
     together.each(VMS, lambda _: barrier.wait())
 
 
+@pytest.mark.parametrize(("at_once", "most"), [(1, 1), (2, 2), (0, 4), (9, 4)])
+def test_as_many_at_a_time_as_asked(at_once, most):
+    """So many of four VMs meet at a barrier, and never more are at it; 0 is all."""
+    four = [*VMS, Vm("hvq-4")]
+    lock, at_it, seen, meet = threading.Lock(), [], [], threading.Barrier(most, timeout=10)
+
+    def do(vm):
+        with lock:
+            at_it.append(vm)
+            seen.append(len(at_it))
+        meet.wait()
+        with lock:
+            at_it.remove(vm)
+
+    together.each(four, do, at_once)
+    assert len(seen) == len(four)
+    assert max(seen) <= most
+
+
 def test_the_failed_one_is_named():
     """Of three VMs the one that failed is told, the message of the product kept."""
     with pytest.raises(TestFail, match=r"^'hvq-2': it is gone$"):

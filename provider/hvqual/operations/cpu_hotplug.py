@@ -52,9 +52,9 @@ class Order:
     vcpus: Ids
     had: Ids
 
-    def give(self, guest: Guest, expect: Expect) -> float:
-        """Give the order; return when (monotonic seconds)."""
-        return expect.act(self.operation, guest.name, self.asked, self.option)
+    def give(self, guest: Guest, expect: Expect, meanwhile: Callable[[], str] = str) -> float:
+        """Give the order; return when (monotonic seconds); when it is refused *meanwhile* tells what others said."""
+        return expect.act(self.operation, guest.name, self.asked, self.option, meanwhile=meanwhile)
 
 
 def plug(guest: Guest, expect: Expect, count: int = 1, where: str = LIVE) -> GuestCpus:
@@ -150,7 +150,7 @@ def _unplugged(guest: Guest, expect: Expect, order: Order) -> GuestCpus:
     record, gone, left = expect.record, order.vcpus, order.had - order.vcpus
     with record.step("unplug", guest.name), qemu_events.heard(expect.truth, guest.name) as heard:
         try:
-            called = order.give(guest, expect)
+            called = order.give(guest, expect, lambda: whose_fault(heard, gone))
         except TestBaseException:
             _explain(guest, expect, heard)
             cpu_aftermath.outlived(guest, expect)
@@ -240,6 +240,17 @@ def _ost(heard: Heard, slot: int, sources: Iterable[int]) -> bool:
 def _deleted(heard: Heard, vcpu: int) -> bool:
     """Return whether QEMU told that the device of the vCPU is gone."""
     return any(str(event.data.get("path", "")).endswith(f"/vcpu{vcpu}") for event in heard.of(DELETED))
+
+
+def whose_fault(heard: Heard, gone: Ids) -> str:
+    """Return a sentence on who did not do his part when the vCPUs *gone* were to go: the guest, QEMU, or libvirt alone."""
+    kept = sorted(slot for slot in gone if not _ost(heard, slot, EJECTED))
+    untold = sorted(vcpu for vcpu in gone if not _deleted(heard, vcpu))
+    if kept:
+        return f"The guest was not heard to let go of the vCPUs {kept}."
+    if untold:
+        return f"The guest let go of them all; QEMU did not tell that the vCPUs {untold} were removed (DEVICE_DELETED)."
+    return "The guest let go of them all, and QEMU told that each was removed."
 
 
 def _explain(guest: Guest, expect: Expect, heard: Heard) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pwd
 import shutil
 import subprocess
 import sys
@@ -26,18 +27,19 @@ _PROBE_TIMEOUT = 60.0
 _DAEMONS_TIMEOUT = 90.0
 
 
-def up(qemu: str | None = None) -> LabStatus:
+def up(qemu: str | None = None, qemu_user: str | None = None) -> LabStatus:
     """
     Return the lab with both hosts up: what runs and answers is left alone, the rest is started.
 
-    *qemu* is the path of a custom QEMU to put under test in both hosts; without it a lab that is up keeps the one that it has.
+    *qemu* is the path of a custom QEMU to put under test in both hosts, *qemu_user* the user that libvirt runs it as (by default root);
+    without them a lab that is up keeps those that it has.
     """
     inside.refuse_inside()
     require_root("The lab")
     require(LAB_PROGRAMS, "The lab")
     paths = LabPaths(home())
     with lab_state.locked(paths):
-        state = _found(paths, _checked_qemu(qemu))
+        state = _found(paths, _checked_qemu(qemu), _checked_user(qemu_user))
         with ThreadPoolExecutor(max_workers=len(HOSTS) + 1) as pool:
             missing = [name for name in (FABRIC, *HOSTS) if name not in state.nodes]
             probe = pool.submit(probe_accelerator, state.qemu) if missing or not state.accelerator else None
@@ -62,7 +64,18 @@ def _checked_qemu(qemu: str | None) -> str | None:
     return str(Path(found).resolve())
 
 
-def _found(paths: LabPaths, qemu: str | None) -> State:
+def _checked_user(user: str | None) -> str | None:
+    """Return *user*; raise `LabError` if this machine, whose users the hosts have, does not know him."""
+    if user is not None:
+        try:
+            pwd.getpwnam(user)
+        except KeyError as error:
+            msg = f"There is no user '{user}' to run QEMU as; libvirt's own is 'libvirt-qemu', which its package makes."
+            raise LabError(msg) from error
+    return user
+
+
+def _found(paths: LabPaths, qemu: str | None, user: str | None) -> State:
     """Return what still lives of the lab, with everything dead cleared away."""
     try:
         known = lab_state.load(paths)
@@ -73,11 +86,14 @@ def _found(paths: LabPaths, qemu: str | None) -> State:
         has = known.qemu or "the QEMU of the distribution"
         msg = f"The lab is up with {has}; take it down ('avocado hvqual lab down') to test {qemu}."
         raise LabError(msg)
+    if known and living and user and known.qemu_user != user:
+        msg = f"The lab is up with QEMU as {known.qemu_user}; take it down ('avocado hvqual lab down') to run it as {user}."
+        raise LabError(msg)
     for name in (FABRIC, *HOSTS):
         if name not in living:
             hosts.cut_power(name, known.nodes.get(name) if known and known.boot_id == boot_id() else None, paths)
     kept = known if known and living else None
-    return State(boot_id(), living, kept.qemu if kept else qemu, kept.accelerator if kept else {})
+    return dataclasses.replace(kept, nodes=living) if kept else State(boot_id(), living, qemu, qemu_user=user or "root")
 
 
 def _power_on(missing: list[str], state: State, paths: LabPaths, pool: ThreadPoolExecutor) -> State:
@@ -90,7 +106,7 @@ def _power_on(missing: list[str], state: State, paths: LabPaths, pool: ThreadPoo
     )
     started: dict[str, Future[Node]] = {}
     for name in missing:
-        started[name] = pool.submit(hosts.power_on, name, paths, budgets[name], state.qemu)
+        started[name] = pool.submit(hosts.power_on, name, paths, budgets[name], state.qemu, state.qemu_user)
     nodes = dict(state.nodes)
     failures = []
     for name, future in started.items():

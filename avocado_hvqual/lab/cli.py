@@ -27,6 +27,11 @@ def fill(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="lab_verb", required=True, metavar="VERB")
     up = verbs.add_parser("up", help="bring both hosts up; what is up already stays as it is")
     up.add_argument("--qemu", metavar="PATH", help="put this QEMU under test instead of the distribution's")
+    up.add_argument(
+        "--qemu-user",
+        metavar="USER",
+        help="run QEMU as this user, as nodes do: libvirt-qemu (default: root, who needs no permission for any file)",
+    )
     status = verbs.add_parser("status", help="say what is up (status 0 only if everything is)")
     for verb in (up, status):
         verb.add_argument("--json", action="store_true", dest="lab_json", help="write one JSON object")
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         lab.down()
         sys.stderr.writelines(f"{sentence}\n" for sentence in left_changed())
         return 0
-    found = lab.up(args.qemu) if args.lab_verb == "up" else lab.status()
+    found = lab.up(args.qemu, args.qemu_user) if args.lab_verb == "up" else lab.status()
     sys.stdout.write(json.dumps(found.as_dict(), indent=1) + "\n" if args.lab_json else render(found))
     return 0 if found.up else 1
 
@@ -59,7 +64,8 @@ def render(found: LabStatus) -> str:
     lines = [f"lab in {found.home}: {'up' if found.up else 'not up'}"]
     if found.accelerator:
         lines.append(
-            f"  accelerator {found.accelerator}, QEMU {found.qemu or 'of the distribution'}, shared storage {found.shared}"
+            f"  accelerator {found.accelerator}, QEMU {found.qemu or 'of the distribution'} as {found.qemu_user}, "
+            f"shared storage {found.shared}"
         )
     lines.append(f"  fabric {'up' if found.fabric else 'down'}")
     exposed = [host.name for host in found.hosts if host.libvirtd and not host.protected]

@@ -45,7 +45,7 @@ DAEMONS_COMMAND = (
 )
 
 
-def prepare(name: str, paths: LabPaths, budget: Budget) -> Path:
+def prepare(name: str, paths: LabPaths, budget: Budget, qemu_user: str) -> Path:
     """Write the folders and files of host *name*, /run afresh as a power-on does; return the configuration of its first process."""
     folder = paths.host(name)
     shutil.rmtree(folder / "run", ignore_errors=True)
@@ -61,7 +61,7 @@ def prepare(name: str, paths: LabPaths, budget: Budget) -> Path:
     config = folder / "config.json"
     config.write_text(json.dumps(_config(name, paths, budget, binds), indent=1), encoding="utf-8")
     if name != FABRIC:
-        _host_files(name, paths)
+        _host_files(name, paths, qemu_user)
     return config
 
 
@@ -96,7 +96,7 @@ def _config(name: str, paths: LabPaths, budget: Budget, binds: dict[str, str]) -
     }
 
 
-def _host_files(name: str, paths: LabPaths) -> None:
+def _host_files(name: str, paths: LabPaths, qemu_user: str) -> None:
     """Write the configuration that is the lab's; what a user added beside it stays."""
     folder = paths.host(name)
     for part in _ETC:
@@ -111,7 +111,7 @@ def _host_files(name: str, paths: LabPaths) -> None:
     if nwfilters.is_dir() and not (etc / "nwfilter").exists():
         shutil.copytree(nwfilters, etc / "nwfilter")
     (etc / "libvirtd.conf").write_text(settings.libvirtd_conf(paths.lab_id, name), encoding="utf-8")
-    (etc / "qemu.conf").write_text(settings.qemu_conf(name), encoding="utf-8")
+    (etc / "qemu.conf").write_text(settings.qemu_conf(name, qemu_user), encoding="utf-8")
     for network, xml in (("default", settings.default_network()), ("fabric", settings.fabric_network())):
         if not (networks / f"{network}.xml").exists():
             (networks / f"{network}.xml").write_text(xml, encoding="utf-8")
@@ -167,11 +167,11 @@ def remove_hugepages_folder() -> None:
     _HUGEPAGES.rmdir()
 
 
-def power_on(name: str, paths: LabPaths, budget: Budget, qemu: str | None) -> Node:
+def power_on(name: str, paths: LabPaths, budget: Budget, qemu: str | None, qemu_user: str) -> Node:
     """Start host *name* and return its processes once it has its namespaces, mounts and hostname."""
     if name != FABRIC:
         place_qemu(name, paths, qemu)
-    config = prepare(name, paths, budget)
+    config = prepare(name, paths, budget, qemu_user)
     line = [sys.executable, "-I", "-S", str(_INIT), "launch", str(config)]
     run = subprocess.run(
         line,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import pwd
 import uuid
 
 from avocado_hvqual.lab.paths import FABRIC_ADDRESSES, HOSTS
@@ -51,16 +52,29 @@ log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 """
 
 
-def qemu_conf(name: str) -> str:
-    """QEMU runs as root: the shared storage belongs to root on both hosts."""
+def qemu_conf(name: str, user: str = "root") -> str:
+    """
+    Return how libvirt runs QEMU: as root, to whom the shared storage belongs on both hosts, or as another *user*, as a node does.
+
+    Only then are files given to that user as long as a guest has them, and their owner remembered. `KeyError` where there is no such user.
+    """
+    whose = 'user = "root"\ngroup = "root"\nremember_owner = 0'
+    if user != "root":
+        whose = f'user = "{user}"\ngroup = "{_group_of(user)}"\nremember_owner = 1'
     return f"""security_driver = "none"
-user = "root"
-group = "root"
-remember_owner = 0
+{whose}
 vnc_listen = "127.0.0.1"
 migration_host = "{FABRIC_ADDRESSES[name]}"
 migration_address = "{FABRIC_ADDRESSES[name]}"
 """
+
+
+def _group_of(user: str) -> str:
+    """Return the group of *user*: the one of his name, as distributions give it to libvirt's own user, else his first one."""
+    first = pwd.getpwnam(user).pw_gid
+    with contextlib.suppress(KeyError):
+        return grp.getgrnam(user).gr_name
+    return grp.getgrgid(first).gr_name
 
 
 def default_network() -> str:

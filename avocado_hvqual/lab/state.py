@@ -35,12 +35,17 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The contents of state.json. *nodes* are keyed by host name; *qemu* is the custom QEMU under test, None for the distribution's."""
+    """
+    The contents of state.json. *nodes* are keyed by host name.
+
+    *qemu* is the custom QEMU under test, None for the distribution's; *qemu_user* is the user that libvirt runs it as.
+    """
 
     boot_id: str
     nodes: dict[str, Node] = dataclasses.field(default_factory=dict)
     qemu: str | None = None
     accelerator: dict[str, Any] = dataclasses.field(default_factory=dict)
+    qemu_user: str = "root"
 
     def living(self) -> dict[str, Node]:
         """The nodes whose first process runs; none after a reboot of the machine."""
@@ -56,7 +61,8 @@ class State:
 def from_dict(data: dict[str, Any]) -> State:
     """Return the state that `State.as_dict` wrote."""
     nodes = {name: Node(Process(**node["launcher"]), Process(**node["init"])) for name, node in data["nodes"].items()}
-    return State(data["boot_id"], nodes, data["qemu"], data["accelerator"])
+    # A lab that an earlier version brought up knows no user: it was root.
+    return State(data["boot_id"], nodes, data["qemu"], data["accelerator"], data.get("qemu_user", "root"))
 
 
 def load(paths: LabPaths) -> State | None:

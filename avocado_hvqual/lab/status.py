@@ -45,7 +45,7 @@ class HostStatus:
 
 @dataclasses.dataclass(frozen=True)
 class LabStatus:
-    """The lab: *home* is its state home, *qemu* the custom QEMU under test (None: the distribution's)."""
+    """The lab: *home* is its state home, *qemu* the custom QEMU under test (None: the distribution's), *qemu_user* whom it runs as."""
 
     home: str
     lab_id: str
@@ -55,6 +55,7 @@ class LabStatus:
     qemu: str | None = None
     accelerator: str = ""
     accelerator_reasons: dict[str, Any] = dataclasses.field(default_factory=dict)
+    qemu_user: str = "root"
 
     @property
     def up(self) -> bool:
@@ -86,6 +87,7 @@ def status() -> LabStatus:
         qemu=state.qemu if state else None,
         accelerator=str(probe.get("accelerator", "")),
         accelerator_reasons=reasons,
+        qemu_user=state.qemu_user if state else "root",
     )
 
 

@@ -9,7 +9,8 @@ from avocado_hvqual.model.qualification import CaseResult, Qualification
 
 # What is not covered for want of these is told by component already.
 OF_THE_NODE = ("component ", "accelerator ")
-GUEST = re.compile(r"\bhvq-[\w-]+")
+# Not all that begins so is a guest: own builds are installed below /opt/hvq-qemu.
+GUEST = re.compile(r"\bhvq-w?[0-9a-f]+(?:-\w+)+")
 
 
 def of_case(result: CaseResult) -> tuple[str, ...]:

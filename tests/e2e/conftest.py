@@ -3,6 +3,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from avocado_hvqual.lab.tools import LAB_PROGRAMS, find
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+#: As on a node: QEMU may read and write what it is given alone, which root's does not show.
+QEMU_USER = "libvirt-qemu"
 NODE_STATE = str(ROOT / "provider/hvqual/node_state.py")
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -37,6 +40,10 @@ def _unable():
         return "not root"
     if not (BIN / "avocado").exists():
         return "avocado is not installed beside this Python"
+    try:
+        pwd.getpwnam(QEMU_USER)
+    except KeyError:
+        return f"no user {QEMU_USER}"
     missing = [name for name in LAB_PROGRAMS if find(name) is None]
     return f"{', '.join(missing)} not installed" if missing else ""
 
@@ -99,6 +106,7 @@ def node():
     if _unable():
         pytest.skip(_unable())
     home = Path(tempfile.mkdtemp(prefix="hvq-e2e-", dir="/var/tmp"))
+    home.chmod(0o755)
     before = os.environ.get(HOME_VARIABLE)
     os.environ[HOME_VARIABLE] = str(home)
     try:
@@ -106,7 +114,7 @@ def node():
         if shared.is_dir():
             shutil.copytree(shared, home / "images/cache")
         (home / "user").mkdir()
-        assert lab.up().up
+        assert lab.up(qemu_user=QEMU_USER).up
         it = Node(home)
         built = it.run("avocado", "hvqual", "image", "build", "micro")
         assert built.returncode == 0, built.stderr

@@ -3,8 +3,10 @@
 
 import argparse
 import dataclasses
+import grp
 import json
 import os
+import pwd
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -14,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avocado_hvqual.errors import LabError
-from avocado_hvqual.lab import cli, hostinit, inside, paths, settings, state, tools
+from avocado_hvqual.lab import bring_up, cli, hostinit, inside, paths, settings, state, tools
 from avocado_hvqual.lab.budget import share_out
-from avocado_hvqual.lab.paths import LabPaths
+from avocado_hvqual.lab.paths import FABRIC, HOSTS, LabPaths
 from avocado_hvqual.lab.processes import Process, boot_id, children
 from avocado_hvqual.lab.status import HostStatus, LabStatus
 
@@ -155,6 +157,42 @@ def test_hosts_have_identities_of_their_own_that_stay():
     assert 'migration_address = "10.77.0.2"' in settings.qemu_conf("hv-b")
 
 
+def test_qemu_runs_as_root_or_as_the_user_of_a_node():
+    """Root's files belong to nobody else; another user is given a guest's files, and their owner is remembered."""
+    assert settings.qemu_conf("hv-a").splitlines()[1:4] == ['user = "root"', 'group = "root"', "remember_owner = 0"]
+    assert settings.qemu_conf("hv-a", "nobody").splitlines()[1:4] == [
+        'user = "nobody"',
+        f'group = "{grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name}"',
+        "remember_owner = 1",
+    ]
+
+
+def test_a_user_that_is_not_there_is_one_sentence():
+    with pytest.raises(LabError, match=r"^There is no user 'hvq-nobody' to run QEMU as; .*'libvirt-qemu'"):
+        bring_up._checked_user("hvq-nobody")
+    assert bring_up._checked_user(None) is None
+
+
+def test_a_lab_that_is_up_does_not_change_its_qemu_or_whom_it_runs_as(tmp_path):
+    here = Process.of(os.getpid())
+    paths = LabPaths(tmp_path)
+    state.save(
+        paths, state.State(boot_id(), dict.fromkeys((FABRIC, *HOSTS), state.Node(here, here)), "/q", {}, "nobody")
+    )
+    with pytest.raises(LabError, match=r"The lab is up with QEMU as nobody; take it down .* to run it as root"):
+        bring_up._found(paths, None, "root")
+    with pytest.raises(LabError, match="The lab is up with /q; "):
+        bring_up._found(paths, "/other", None)
+    found = bring_up._found(paths, None, None)
+    assert (found.qemu, found.qemu_user) == ("/q", "nobody")
+
+
+def test_a_lab_of_an_earlier_version_runs_qemu_as_root():
+    old = state.State("boot", {}, None).as_dict()
+    del old["qemu_user"]
+    assert state.from_dict(old).qemu_user == "root"
+
+
 def test_qemu_wrapper_hands_every_argument_on(tmp_path):
     program = tmp_path / "it's a qemu"
     program.write_text('#!/bin/sh\nfor a in "$@"; do echo "<$a>"; done\nexit 7\n')
@@ -249,6 +287,7 @@ def test_verbs_of_the_command_line():
     assert args.host == "hv-a"
     assert [word for word in args.command if word != "--"] == ["sh", "-c", "exit 3"]
     assert parser.parse_args(["up", "--qemu", "/q"]).qemu == "/q"
+    assert parser.parse_args(["up", "--qemu-user", "libvirt-qemu"]).qemu_user == "libvirt-qemu"
     for wrong in (["exec", "hv-c", "--", "true"], ["power-off", "fabric"], []):
         with pytest.raises(SystemExit) as error:
             parser.parse_args(wrong)

@@ -9,6 +9,7 @@ NO = (
     Capability("revert by the API", False, "libvirt 9.0 cannot; the documented procedure was done"),
     Capability("sleep to disk in hvq-1a2b-1", False, "no <swap>"),
     Capability("sleep to disk in hvq-1a2b-2", False, "no <swap>"),
+    Capability("disk of hvq-w953c0733-golden-1", False, "recorded is '/opt/hvq-qemu/bin/qemu-system-x86_64'"),
     Capability("component kvm", False, "runs under TCG"),
     Capability("guest agent", True, "it answers"),
 )
@@ -26,6 +27,7 @@ def test_each_reason_is_told_once():
     assert left_out.of_case(result) == (
         "revert by the API: libvirt 9.0 cannot; the documented procedure was done",
         "sleep to disk in a guest: no <swap>",
+        "disk of a guest: recorded is '/opt/hvq-qemu/bin/qemu-system-x86_64'",
     )
 
 

@@ -71,6 +71,7 @@ LEAVES = (
     "once",
     "buggy",
     "absent",
+    "patient",
 )
 
 TEST = '''\
@@ -116,6 +117,12 @@ def run(test, params, env):
     if what == "hang":
         open(os.path.join(test.logdir, "pid"), "w").write(str(os.getpid()))
         time.sleep(600)
+    if what == "patient":
+        # Goes on until somebody was told.
+        latest = time.monotonic() + 60
+        while not os.path.exists(os.path.join(os.environ["AVOCADO_HVQUAL_HOME"], "told")) and time.monotonic() < latest:
+            time.sleep(0.05)
+        what = "pass"
     if what == "die":
         os._exit(1)
     if what == "killed_runner":

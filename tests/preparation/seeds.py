@@ -221,7 +221,12 @@ SEEDS = {
         "lists of domains",
     ),
     "a domain nobody knows of": ({}, {}, section("libvirt", domains=["web-1"]), "domain old one"),
-    "no crash kernel": ({"/sys/kernel/kexec_crash_loaded": "0\n"}, {}, {}, "kdump"),
+    "no crash kernel": (
+        {"/sys/kernel/kexec_crash_loaded": "0\n"},
+        {"systemctl is-active kdump-tools.service": Ran(3, "inactive\n")},
+        {},
+        "kdump",
+    ),
     "too little kept": ({"/sys/kernel/kexec_crash_size": "33554432\n"}, {}, {}, "kdump"),
     "kernel without kexec": (
         {"/sys/kernel/kexec_crash_size": None, "/sys/kernel/kexec_crash_loaded": None},

@@ -78,6 +78,20 @@ def test_a_time_service_that_is_masked_is_not_installed_again(state, commands, u
     assert not mends.later, "that a clock will be right is not said before a service is there"
 
 
+@pytest.mark.parametrize(
+    ("state", "undo"),
+    [("inactive", ("systemctl", "stop", "kdump-tools.service")), ("active", ("kdump-config", "unload"))],
+)
+def test_a_crash_kernel_that_was_unloaded_is_loaded_by_a_service_that_is_still_active(state, undo):
+    seen = seeds.NODE.changed(
+        {**BOOTED, "/sys/kernel/kexec_crash_loaded": "0\n"},
+        {"systemctl is-active kdump-tools.service": Ran(0 if state == "active" else 3, f"{state}\n")},
+    )
+    mends = remedy(seen, "kdump", "kdump")
+    assert mends.commands == (("systemctl", "restart", "kdump-tools.service"),)
+    assert mends.undo == (undo,)
+
+
 def test_modules_that_come_with_one_go_with_it():
     dep = "kernel/net/bridge/bridge.ko: kernel/net/802/stp.ko kernel/net/llc/llc.ko\nkernel/net/802/stp.ko:\n"
     for there, gone in (({}, ["bridge", "stp", "llc"]), ({"/sys/module/llc/initstate": "live"}, ["bridge", "stp"])):

@@ -55,7 +55,10 @@ def _load(node: Node) -> Remedy:
     if node.names("/run/systemd/system") is None:
         return remedies.by_hand("Load the crash kernel: kdump-config load")
     unit = node.distribution.called("units", "kdump")
-    return Remedy(f"Start {unit}.", (("systemctl", "start", unit),), (("systemctl", "stop", unit),))
+    # It loads once and stays active, also when somebody unloads the kernel: to start it then does nothing (kdump-tools of Debian 12).
+    active = node.run(("systemctl", "is-active", unit)).stdout.strip() == "active"
+    undo = ("kdump-config", "unload") if active else ("systemctl", "stop", unit)
+    return Remedy(f"Start {unit} anew.", (("systemctl", "restart", unit),), (undo,))
 
 
 CHECK = Check(

@@ -10,7 +10,7 @@ from avocado_hvqual.model.qualification import CaseResult, Qualification
 # What is not covered for want of these is told by component already.
 OF_THE_NODE = ("component ", "accelerator ")
 # Not all that begins so is a guest: own builds are installed below /opt/hvq-qemu.
-GUEST = re.compile(r"\bhvq-w?[0-9a-f]+(?:-\w+)+")
+GUEST = re.compile(r"\bhvq-(?!qemu\b)[\w-]+")
 
 
 def of_case(result: CaseResult) -> tuple[str, ...]:

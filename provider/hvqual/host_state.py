@@ -203,6 +203,19 @@ def temporary_path(path: PathLike, *, log: Optional[UndoLog] = None) -> Iterator
 
 
 @contextmanager
+def same_owner(path: PathLike, *, log: Optional[UndoLog] = None) -> Iterator[None]:
+    """Have the file belong at the block's end to whom it belongs now, whomever libvirt gives it meanwhile."""
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        message = f"'{path}', which a guest is to read, cannot be looked at: {error}."
+        raise HostStateError(message) from error
+    details = {"path": os.path.realpath(path), "uid": found.st_uid, "gid": found.st_gid, "inode": found.st_ino}
+    with _change(log, ("give_back", details)):
+        yield
+
+
+@contextmanager
 def removed_overlays(disk: PathLike, *, log: Optional[UndoLog] = None) -> Iterator[None]:
     """Remove at the block's end the overlays that libvirt makes over *disk* under names of its own when it reverts to a snapshot."""
     with _change(log, ("remove_overlays", {"path": str(disk)})):

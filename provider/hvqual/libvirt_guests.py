@@ -19,7 +19,7 @@ from provider.hvqual.expect import Expect
 from provider.hvqual.guests import Guest
 from provider.hvqual.heartbeat import Observer, free_socket_path
 from provider.hvqual.host_config import Shape
-from provider.hvqual.host_state import domain_guard, huge_pages, temporary_path
+from provider.hvqual.host_state import domain_guard, huge_pages, same_owner, temporary_path
 from provider.hvqual.libvirt_truth import Libvirt
 from provider.hvqual.post_mortem import examine
 from provider.hvqual.stand import Stand
@@ -49,6 +49,8 @@ class Making:
 
     disks: Callable[[Guest, Expect], None] = image_disks.made
     xml: Callable[[Guest], str] = _own_xml
+    boots: tuple[Path, ...] = ()
+    """What they boot from beside kernel and initrd of their image."""
 
 
 FRESH = Making()
@@ -73,7 +75,7 @@ def defined(
         observer = stack.enter_context(Observer(address, wanted.witness_port))
         expect = Expect(truth, case.record, uri, wanted.operation_timeout)
         found = [image_disks.sized(otherwise(shape), image) for shape in shapes_of(case)]
-        stack.enter_context(_reserved(case, found))
+        stack.enter_context(_reserved(case, found, (image.kernel, image.initrd, *making.boots)))
         network = [address, truth.gateway(wanted.network)]
         warm = _warm(case, found, [image.digest, accelerator, *network, *_builds(truth, wanted.qemu_binary)])
         stem = warm.stem if warm else f"{marks.PREFIX}{case.token}"
@@ -100,9 +102,15 @@ def _put_down(case: Case[Any], guest: Guest, uri: str) -> None:
 
 
 @contextmanager
-def _reserved(case: Case[Any], found: list[Shape]) -> Iterator[None]:
-    """Hold the huge pages that the flavors ask for; the case is cancelled on a node whose kernel has no such pages."""
+def _reserved(case: Case[Any], found: list[Shape], boots: tuple[Path, ...]) -> Iterator[None]:
+    """
+    Hold what guests of these flavors have of the node: huge pages, and for QEMU's user the files *boots*, which are given back.
+
+    The case is cancelled on a node whose kernel has no such pages.
+    """
     with ExitStack() as stack:
+        for path in boots:
+            stack.enter_context(same_owner(path))
         for size, count in host_config.huge_pages(found).items():
             reason = capability.huge_pages(size)
             capability.require(f"huge pages of {size} KiB", reason or f"{count} of them", case.record, ok=not reason)

@@ -28,6 +28,7 @@ from provider.hvqual.undo_libvirt import (
     undefine_network,
 )
 from provider.hvqual.undo_links import link_del, link_up
+from provider.hvqual.undo_owner import give_back
 from provider.hvqual.undo_pool import destroy_pool
 from provider.hvqual.undo_processes import kill_matching, kill_process, resume_process
 from provider.hvqual.undo_swap import refuse_swap, swap_off
@@ -213,6 +214,7 @@ ACTIONS: dict[str, Action] = {
     "write_kernel_file": _action(_write_kernel_file, "path old", moot=True, refuse=_refuse_kernel),
     "write_file": _action(_write_file, "path old new"),
     "remove_path": _action(_remove_path, "path", may="inode", refuse=_refuse_path),
+    "give_back": _action(give_back, "path uid gid inode"),
     "remove_overlays": _action(_remove_overlays, "path", refuse=_refuse_path),
     "remove_temporary_folder": _action(_remove_path, "path inode", refuse=_refuse_temporary),
     "destroy_domain": _action(destroy_domain, "name", may="uuid uri"),

@@ -213,6 +213,23 @@ class TestPathsAndProcesses:
                 pass
         assert (tmp_path / "hvq-x").read_text() == "theirs"
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+    def test_a_file_belongs_to_whom_it_belonged(self, tmp_path, log):
+        kernel = tmp_path / "vmlinuz"
+        kernel.write_text("kernel")
+        os.chown(kernel, 12345, 54321)
+        with host_state.same_owner(kernel, log=log):
+            assert [entry.action for entry in log.status().entries] == ["give_back"]
+            os.chown(kernel, 0, 0)
+        assert (kernel.stat().st_uid, kernel.stat().st_gid) == (12345, 54321)
+        assert log.status().entries == []
+        kernel.unlink()
+        with (
+            pytest.raises(host_state.HostStateError, match="vmlinuz', which a guest is to read"),
+            host_state.same_owner(kernel, log=log),
+        ):
+            pass
+
     def test_a_path_without_our_mark_is_refused(self, tmp_path, log):
         with pytest.raises(HostStateError, match="is not ours"):
             with host_state.temporary_path(tmp_path / "x", log=log):

@@ -197,6 +197,7 @@ def test_needs_no_framework():
         "undo_store",
         "undo_actions",
         "undo_links",
+        "undo_owner",
         "undo_libvirt",
         "undo_processes",
         "sweep",

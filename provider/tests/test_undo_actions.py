@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from provider.hvqual import processes, settings_file, undo, undo_actions, undo_store, wait
+from provider.hvqual import processes, settings_file, undo, undo_actions, undo_owner, undo_store, wait
 from provider.tests.support import by_the_dead, statuses
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +63,34 @@ class TestActions:
         finally:
             if path.exists():
                 path.rmdir()
+
+    def test_give_back_takes_libvirts_note_with_it_and_leaves_another_file_alone(self, log, tmp_path):
+        """As a host without power leaves it: QEMU's user has the file, and libvirt's note counts a guest that is no more."""
+        kernel = tmp_path / "vmlinuz"
+        kernel.write_text("kernel")
+        details = {"path": str(kernel), "uid": 0, "gid": 0, "inode": kernel.stat().st_ino}
+        for after in (lambda: None, lambda: os.chown(kernel, 65534, 65534)):
+            by_the_dead(log.record("give_back", **details))
+            after()
+            assert statuses(log.replay()) == [("give_back", "restored")]
+            assert (kernel.stat().st_uid, kernel.stat().st_gid) == (0, 0)
+        os.chown(kernel, 65534, 65534)
+        try:
+            os.setxattr(kernel, undo_owner.REMEMBERED[0], b"+0:+0")
+        except OSError as error:
+            pytest.skip(f"this file system keeps no such note: {error}")
+        os.setxattr(kernel, "trusted.other", b"somebody's")
+        by_the_dead(log.record("give_back", **details))
+        assert statuses(log.replay()) == [("give_back", "restored")]
+        assert os.listxattr(kernel) == ["trusted.other"]
+        kernel.rename(tmp_path / "moved")
+        (tmp_path / "vmlinuz").write_text("another")
+        os.chown(kernel, 65534, 65534)
+        for there in (True, False):
+            by_the_dead(log.record("give_back", **details))
+            assert statuses(log.replay()) == [("give_back", "gone")]
+            assert not there or kernel.stat().st_uid == 65534
+            kernel.unlink(missing_ok=True)
 
     def test_a_stopped_process_runs_on(self, log):
         child = subprocess.Popen(["sleep", "100"])

@@ -245,9 +245,15 @@ def test_an_overridden_gate_is_passed_and_stands_in_journal_and_verdict(
 def test_a_critical_finding_is_told_while_the_campaign_runs_and_ends_the_phase(
     home: scratch_vt.Scratch, tmp_path: Path
 ) -> None:
-    """The second case does not end before somebody was told of what befell the first."""
+    """The last case of the phase does not end before somebody was told of what befell the first."""
     output, told = tmp_path / "out", home.root / "state/told"
-    asked = [*words(output, "pass", "patient", "cloud"), "--on-critical", "stop", "--notify-command", f"tee {told}"]
+    asked = [
+        *words(output, "pass", "fail", "patient", "cloud"),
+        "--on-critical",
+        "stop",
+        "--notify-command",
+        f"tee {told}",
+    ]
     done = home.python(scratch_vt.SEED_LOG + DRIVER, *asked, timeout=240)
     news = json.loads(told.read_text(encoding="utf-8").splitlines()[0])
     assert (news["kind"], news["severity"], news["action"]) == ("host-lockup", "critical", "stop")

@@ -19,9 +19,13 @@ from avocado_hvqual.node import run_program
 _SYSPREP_SECONDS = 300.0
 
 
-def environment(cache: Path, accelerator: str) -> dict[str, str]:
-    """Return the variables under which libguestfs's programs run here; *cache* holds (or gets) the guests' kernel."""
-    kernel = kernels.find(cache)
+def kernel() -> kernels.Kernel:
+    """Return the kernel that libguestfs runs with, the guests' own, fetched where it is not here; `ImageError` where it cannot be."""
+    return kernels.find(home() / "images" / "cache" / "kernel")
+
+
+def environment(kernel: kernels.Kernel, accelerator: str) -> dict[str, str]:
+    """Return the variables under which libguestfs's programs run here with *kernel*."""
     settings = {
         "LIBGUESTFS_BACKEND": "direct",
         "SUPERMIN_KERNEL": str(kernel.image),
@@ -33,9 +37,7 @@ def environment(cache: Path, accelerator: str) -> dict[str, str]:
 
 def here() -> Mapping[str, str]:
     """Return `environment` for this node, whose accelerator is found by running a guest."""
-    return environment(
-        home() / "images" / "cache" / "kernel", str(run_program("accelerator", statuses=(0, 1))["accelerator"])
-    )
+    return environment(kernel(), str(run_program("accelerator", statuses=(0, 1))["accelerator"]))
 
 
 @contextlib.contextmanager

@@ -123,7 +123,7 @@ def prepare(order: Order, folder: Path, programs: Programs, own: Optional[Path] 
         msg = f"The recipe virt-install is not written for {order.system.title}; it is for {', '.join(_INSTALLERS)}."
         raise ImageError(msg)
     # The kernel that libguestfs runs with: in half an hour, on a host without an archive, it would be too late to look for one.
-    appliance.here()
+    appliance.kernel()
     held, installer = folder / order.system.suite, folder / "installer"
     if not mirror.whole(held):
         apt = mirror.apt_of(order, held, programs)

@@ -118,7 +118,7 @@ def booted_by(build: Build) -> Making:
     def xml(guest: Guest) -> str:
         return domain_xml(guest.spec, replace(guest.image, kernel=build.path), guest.place)
 
-    return replace(FRESH, xml=xml)
+    return replace(FRESH, xml=xml, boots=(build.path,))
 
 
 def runs_in(guest: Guest, expect: Expect, build: Build) -> None:

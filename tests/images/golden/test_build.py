@@ -268,12 +268,10 @@ def test_the_folder_for_modules_is_there_for_libguestfs_and_gone_afterwards(tmp_
 
 
 @pytest.mark.parametrize(("accelerator", "forced"), [("tcg", "force_tcg"), ("kvm", None)])
-def test_libguestfs_runs_with_our_kernel_and_by_emulation_where_kvm_runs_nothing(
-    monkeypatch, tmp_path, accelerator, forced
-):
+def test_libguestfs_runs_with_our_kernel_and_by_emulation_where_kvm_runs_nothing(monkeypatch, accelerator, forced):
     found = kernel.Kernel("6.1", "6.1-1", Path("/k/vmlinuz"), Path("/k/modules"))
     monkeypatch.setattr(kernel, "find", lambda _cache: found)
-    told = appliance.environment(tmp_path, accelerator)
+    told = appliance.environment(appliance.kernel(), accelerator)
     assert told.get("LIBGUESTFS_BACKEND_SETTINGS") == forced
     assert (told["SUPERMIN_KERNEL"], told["SUPERMIN_MODULES"], told["LIBGUESTFS_BACKEND"]) == (
         "/k/vmlinuz",

@@ -128,7 +128,7 @@ def test_an_installed_disk_is_not_installed_again_and_goes_when_its_files_are_th
     (tmp_path / order.system.suite).mkdir()
     (tmp_path / order.system.suite / "complete").touch()
     disk.write_bytes(b"a system")
-    monkeypatch.setattr(netinstall.appliance, "here", lambda: asked.append("kernel"))
+    monkeypatch.setattr(netinstall.appliance, "kernel", lambda: asked.append("kernel"))
     monkeypatch.setattr(netinstall, "install", lambda *_words: pytest.fail("it was installed"))
 
     def fails(_order, _folder, _programs):
@@ -156,7 +156,7 @@ def test_nothing_is_fetched_or_installed_before_there_is_a_kernel_to_look_into_t
         msg = "no kernel"
         raise ImageError(msg)
 
-    monkeypatch.setattr(netinstall.appliance, "here", none)
+    monkeypatch.setattr(netinstall.appliance, "kernel", none)
     monkeypatch.setattr(netinstall.mirror, "apt_of", lambda *_words: pytest.fail("the archive was asked first"))
     with pytest.raises(ImageError, match="no kernel"):
         netinstall.make_tree(replace(order, source=tmp_path), tmp_path / "tree", Programs(tmp_path / "log"))

@@ -9,7 +9,8 @@ from typing import NamedTuple, Optional
 from avocado_hvqual.preparation.model import Node
 
 MODULES = "/lib/modules"
-# systemd loads no module at boot that a line "blacklist" in one of these names; modprobe by that very name does (seen: systemd 252).
+# What a line "blacklist" in one of these names is loaded neither at boot nor when its device is opened; modprobe by that very name
+# loads it. A line "install" with '/bin/false', as guides to hardening have it, bars that too (seen: systemd 252, kmod 30).
 DENY_LISTS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/lib/modprobe.d")
 LOAD_AT_BOOT = "/etc/modules-load.d/hvq-node-{name}.conf"
 # Modules whose configuration option is not CONFIG_ and their name in capitals.
@@ -60,10 +61,14 @@ def module(node: Node, name: str) -> Evidence:
 
 
 def denied(node: Node, name: str) -> str:
-    """Return the file that keeps a module from being loaded at boot, empty when none does."""
-    line = re.compile(rf"^\s*blacklist\s+{re.escape(name).replace('_', '[-_]')}\s*$", re.MULTILINE)
+    """Return the line, and its file, that keeps a module from being loaded at boot and by its device; empty when none does."""
+    it = re.escape(name).replace("_", "[-_]")
+    line = re.compile(
+        rf"^[ \t]*(blacklist[ \t]+{it}|install[ \t]+{it}[ \t](?!.*\bmodprobe\b).*\S)[ \t]*$", re.MULTILINE
+    )
     files = (f"{folder}/{file}" for folder in DENY_LISTS for file in node.names(folder) or () if file.endswith(".conf"))
-    return next((file for file in files if line.search(node.read(file) or "")), "")
+    found = ((line.search(node.read(file) or ""), file) for file in files)
+    return next((f"the line '{match.group(1)}' in {file}" for match, file in found if match), "")
 
 
 def would_load(node: Node, name: str) -> list[str]:

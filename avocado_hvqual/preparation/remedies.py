@@ -28,9 +28,9 @@ def reinstall(package: str) -> Remedy:
 
 def load_module(node: Node, name: str) -> Remedy:
     """Return how a module is loaded now and at each boot; what comes with it is removed with it."""
-    file = kernel.denied(node, name)
-    if file:
-        return by_hand(f"Take the line 'blacklist {name}' out of {file}: with it the module is not loaded at boot.")
+    denied = kernel.denied(node, name)
+    if denied:
+        return by_hand(f"Take out {denied}: with it the module is not loaded at boot.")
     # modprobe (kmod 30) leaves some of what it has loaded besides: of bridge, stp and llc the last one.
     undo = tuple(("modprobe", "--remove", it) for it in (name, *kernel.would_load(node, name)))
     return Remedy(

@@ -20,8 +20,8 @@ from avocado_hvqual.lab.tools import LAB_PROGRAMS, find
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-#: HVQUAL_QEMU_USER=libvirt-qemu, as on a node: QEMU may read and write what it is given alone, which root's does not show.
-QEMU_USER = os.environ.get("HVQUAL_QEMU_USER", "root")
+#: As on a node: QEMU may read and write what it is given alone, which root's does not show. HVQUAL_QEMU_USER=root is as labs are by default.
+QEMU_USER = os.environ.get("HVQUAL_QEMU_USER", "libvirt-qemu")
 NODE_STATE = str(ROOT / "provider/hvqual/node_state.py")
 sys.path.insert(0, str(Path(__file__).parent))
 

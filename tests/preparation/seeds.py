@@ -60,6 +60,15 @@ SEEDS = {
         {},
         "driver tun",
     ),
+    **{
+        f"tun kept from being loaded by '{line}'": (
+            {"/sys/module/tun/initstate": None, "/etc/modprobe.d/hardening.conf": f"{line}\n"},
+            {},
+            {},
+            "driver tun",
+        )
+        for line in ("blacklist tun", "install tun /bin/false")
+    },
     "bridge not loaded": ({"/sys/module/bridge/initstate": None}, {}, {}, "driver bridge"),
     "no memory cgroup": (
         {},

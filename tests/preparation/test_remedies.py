@@ -101,7 +101,13 @@ def test_modules_that_come_with_one_go_with_it():
 
 
 def test_a_module_that_is_deny_listed_is_not_said_to_be_loaded_at_boot():
-    for line, applicable in (("blacklist bridge\n", False), ("# blacklist bridge\nblacklist bridge_foo\n", True)):
+    keeps = ("blacklist bridge\n", "install bridge /bin/false\n", "a b\n  install\tbridge  /bin/true  \n")
+    lets = (
+        "# blacklist bridge\nblacklist bridge_foo\n",
+        "install bridge_foo /bin/false\n",
+        "install bridge /sbin/modprobe --ignore-install bridge; true\n",
+    )
+    for line, applicable in [(it, False) for it in keeps] + [(it, True) for it in lets]:
         seen = seeds.NODE.changed({**UNLOADED, "/etc/modprobe.d/own.conf": line})
         mends = remedy(seen, "hw_virt", "driver bridge")
         assert mends.applicable is applicable

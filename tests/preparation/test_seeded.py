@@ -45,6 +45,12 @@ def test_a_seeded_defect_is_named_and_nothing_else(seed):
     assert broken == []
 
 
+def test_a_driver_that_is_loaded_when_its_device_is_opened_is_no_defect():
+    result = found(NODE.changed({"/sys/module/tun/initstate": None}, {}, {}))["hw_virt"]
+    assert result.answer is Answer.MET
+    assert [fact.value for fact in result.looked.facts if fact.name == "tun"] == ["can be loaded"]
+
+
 TOGETHER = (
     "no vmx",
     "bridge not loaded",

@@ -108,11 +108,13 @@ def _driver(node: Node, name: str, seen: _Seen) -> None:
     seen.fact(name, evidence.state or "not there", evidence.source or f"/sys/module/{name} and the lists of modules")
     if there and evidence.state in {"loaded", "built in"}:
         return
-    if there and evidence.state and folder:
+    denied = kernel.denied(node, name)
+    if there and evidence.state and folder and not denied:
         return  # opening the device loads the module
     missing = [] if there else [f"no {folder}/{device}"]
     missing += [] if evidence.state else ["neither loaded, nor built in, nor a module of this kernel"]
     missing += [] if missing else ["the module is not loaded"]
+    missing += [f"kept so by {denied}"] if denied else []
     remedy = remedies.load_module(node, name) if evidence.state == "can be loaded" else None
     remedy = remedy or remedies.by_hand(f"Boot a kernel that has {name}.")
     seen.defects.append(Defect(f"driver {name}", ", ".join(missing), "the driver is there", remedy, name))

@@ -20,7 +20,7 @@ from avocado_hvqual.lab.tools import LAB_PROGRAMS, find
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-#: As on a node: QEMU may read and write what it is given alone, which root's does not show. HVQUAL_QEMU_USER=root is as labs are by default.
+#: As on a node: QEMU may read and write what it is given alone, which root's does not show. HVQUAL_QEMU_USER=root: as labs are.
 QEMU_USER = os.environ.get("HVQUAL_QEMU_USER", "libvirt-qemu")
 NODE_STATE = str(ROOT / "provider/hvqual/node_state.py")
 sys.path.insert(0, str(Path(__file__).parent))

@@ -18,7 +18,7 @@ from avocado.core.exceptions import TestError, TestFail
 from avocado.utils import process
 from virttest import virt_vm
 
-from provider.hvqual import neighbours
+from provider.hvqual import conversation, neighbours
 from provider.hvqual.domain_xml import Place, Spec
 from provider.hvqual.heartbeat import NETWORK, SERIAL, Observer
 from provider.hvqual.images import Image
@@ -82,9 +82,8 @@ class Guest:
             session = self._session or self._login()
             self._session = session
             try:
-                # With a shorter pause than aexpect's own 0.1 s an answer was read for the one before (1.8.0, five loaded guests).
-                status, output = session.cmd_status_output(command, timeout=ASK_TIMEOUT)
-            except aexpect.ShellError as error:
+                status, output = conversation.ask(session, command, ASK_TIMEOUT)
+            except aexpect.ExpectError as error:
                 self.hang_up()
                 if last or self._silent():
                     message = f"The guest '{self.name}' did not answer '{command}': {type(error).__name__}."
@@ -93,7 +92,7 @@ class Guest:
             if status:
                 message = f"'{command}' failed in the guest '{self.name}' (status {status}): {output[-400:]!r}"
                 raise TestFail(message)
-            return str(output)
+            return output
         message = "unreachable"
         raise AssertionError(message)
 

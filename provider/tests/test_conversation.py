@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An answer is that of its own command, whole, whatever else comes over the session; held with a real shell."""
+
+from __future__ import annotations
+
+import aexpect
+import pytest
+
+from provider.hvqual import conversation
+
+PROMPT = "[root@micro ~]# "
+
+
+@pytest.fixture(params=["bash --norc --noediting", "bash --norc", "sh"])
+def shell(request, monkeypatch):
+    """A shell of each kind that guests have: with a line editor, which echoes, and without."""
+    monkeypatch.setenv("PS1", PROMPT)
+    monkeypatch.setenv("TERM", "dumb")
+    session = aexpect.ShellSession(request.param, prompt=r"^\[root@micro [^\]]*\]# $")
+    yield session
+    session.close()
+
+
+def ask(session, command, timeout=10):
+    return conversation.ask(session, command, timeout)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("echo one; echo two", (0, "one\ntwo\n")),
+        ("printf 'no newline'", (0, "no newline")),
+        ("false", (1, "")),
+        ("(exit 37)", (37, "")),
+        ('echo "it\'s" \'a "word"\'', (0, 'it\'s a "word"\n')),
+        ("echo a # not a remark's end", (0, "a\n")),
+        ("sleep 0 &", (0, None)),
+        ("for n in 1 2; do echo $n; done", (0, "1\n2\n")),
+        ("echo '[root@micro ~]# '; echo 0", (0, "[root@micro ~]# \n0\n")),
+        ("seq 20000 | tr -d '\\n' | tail -c 1000", (0, "".join(map(str, range(1, 20001)))[-1000:])),
+    ],
+)
+def test_status_and_output_are_those_of_the_command(shell, command, answer):
+    status, output = ask(shell, command)
+    assert status == answer[0]
+    assert answer[1] is None or output == answer[1]
+
+
+def test_a_long_answer_is_whole(shell):
+    assert ask(shell, "seq 30000", timeout=30) == (0, "".join(f"{n}\n" for n in range(1, 30001)))
+
+
+def test_what_one_command_leaves_is_there_for_the_next(shell):
+    assert ask(shell, "cd /proc && left=behind") == (0, "")
+    assert ask(shell, "pwd; echo $left") == (0, "/proc\nbehind\n")
+
+
+def test_a_late_answer_is_not_the_next_ones(shell):
+    """Given up too early, the first command writes into the answer to the second."""
+    with pytest.raises(aexpect.ExpectTimeoutError):
+        ask(shell, "sleep 0.6; echo first; false", timeout=0.2)
+    assert ask(shell, "echo second") == (0, "second\n")
+
+
+def test_a_session_that_ended_is_told(shell):
+    with pytest.raises(aexpect.ExpectError):
+        ask(shell, "exit 3", timeout=5)

@@ -30,9 +30,19 @@ def ask(session: Any, command: str, timeout: float) -> tuple[int, str]:
     line = f"echo {begin[:8]}''{begin[8:]}; eval {shlex.quote(command)}; echo {end[:8]}''{end[8:]} $?"
     session.sendline(line)
     closing = rf"{end} (\d+)\r?\n"
+    # The prompt is waited for too: what a shell with a line editor is sent before it is cut off at 4095 characters (Linux's terminal line).
     _, text = session.read_until_output_matches(
-        [closing], filter_func=lambda read: read[-_TAIL:], timeout=timeout, internal_timeout=_GATHER_S
+        [session.prompt],
+        filter_func=lambda read: _last_line_after(closing, read[-_TAIL:]),
+        timeout=timeout,
+        internal_timeout=_GATHER_S,
     )
     _, _, answer = text.replace("\r\n", "\n").partition(f"{begin}\n")
     output, status, _ = re.split(closing, answer, maxsplit=1)
     return int(status), output
+
+
+def _last_line_after(closing: str, read: str) -> str:
+    """Return the last line of what came after the mark of the end; empty as long as that has not come."""
+    found = re.search(closing, read)
+    return read[found.end() :].rpartition("\n")[2] if found else ""

@@ -8,15 +8,12 @@ shorter silence the answer to one command was read for the next one (aexpect 1.8
 
 from __future__ import annotations
 
-import re
 import secrets
 import shlex
 from typing import Any
 
 # What aexpect reads in one go; what has come is looked at then, so it is no pause.
 _GATHER_S = 0.02
-# Where the mark of the end is looked for: at the end of all that was read, whatever its length.
-_TAIL = 256
 
 
 def ask(session: Any, command: str, timeout: float) -> tuple[int, str]:
@@ -29,20 +26,19 @@ def ask(session: Any, command: str, timeout: float) -> tuple[int, str]:
     # In two pieces, so that the mark is not found in an echo of the line.
     line = f"echo {begin[:8]}''{begin[8:]}; eval {shlex.quote(command)}; echo {end[:8]}''{end[8:]} $?"
     session.sendline(line)
-    closing = rf"{end} (\d+)\r?\n"
     # The prompt is waited for too: what a shell with a line editor is sent before it is cut off at 4095 characters (Linux's terminal line).
     _, text = session.read_until_output_matches(
         [session.prompt],
-        filter_func=lambda read: _last_line_after(closing, read[-_TAIL:]),
+        filter_func=lambda read: _last_line_after(end, read),
         timeout=timeout,
         internal_timeout=_GATHER_S,
     )
     _, _, answer = text.replace("\r\n", "\n").partition(f"{begin}\n")
-    output, status, _ = re.split(closing, answer, maxsplit=1)
-    return int(status), output
+    output, _, rest = answer.rpartition(f"{end} ")
+    return int(rest.partition("\n")[0]), output
 
 
-def _last_line_after(closing: str, read: str) -> str:
-    """Return the last line of what came after the mark of the end; empty as long as that has not come."""
-    found = re.search(closing, read)
-    return read[found.end() :].rpartition("\n")[2] if found else ""
+def _last_line_after(mark: str, read: str) -> str:
+    """Return the last line of what came after the line of the *mark*; empty as long as that has not come whole."""
+    place = read.rfind(f"{mark} ")
+    return read[place:].rpartition("\n")[2] if place >= 0 else ""

@@ -59,8 +59,20 @@ def test_long_commands_one_after_the_other_arrive_whole():
         "env TERM=dumb PS1='[root@micro ~]# ' bash --norc", prompt=r"^\[root@micro [^\]]*\]# $"
     )
     try:
+        assert ask(session, "true") == (0, "")
         for turn in range(20):
             assert ask(session, f"true {'x' * 6000}; echo {turn}") == (0, f"{turn}\n")
+    finally:
+        session.close()
+
+
+def test_what_the_shell_says_of_jobs_before_its_prompt_is_no_part_of_the_answer():
+    """A line longer than a screen's between the mark of the end and the prompt: a job in the background has ended."""
+    session = opened("bash --norc")
+    try:
+        for _ in range(10):
+            status, output = ask(session, f": {'x' * 600} & sleep 0.01; echo answer")
+            assert (status, output.splitlines()[-1]) == (0, "answer")
     finally:
         session.close()
 

@@ -86,16 +86,30 @@ def test_memory_that_is_told_in_part_is_an_error(gone) -> None:
         guest_memory.parse(GUEST.replace(gone, "nothing"), "hvq-1")
 
 
-def test_the_kernels_own_files_are_asked_for_as_they_are(tmp_path) -> None:
-    """The question is asked of a folder that looks like the kernel's: what a terminal would be told in colours is not."""
-    for number, node in ((0, 0), (32, 1)):
-        (tmp_path / f"memory{number}/node{node}").mkdir(parents=True)
-        (tmp_path / f"memory{number}/state").write_text("online\n")
-        (tmp_path / f"memory{number}/valid_zones").write_text("Movable\n")
-    (tmp_path / "block_size_bytes").write_text("8000000\n")
-    ask = guest_memory.ASK.replace(guest_memory.PLACE, str(tmp_path))
-    told = subprocess.run(["sh", "-c", ask], capture_output=True, text=True, check=True).stdout
-    assert [(block.number, block.node) for block in guest_memory.parse(told, "hvq-1").blocks] == [(0, 0), (32, 1)]
+@pytest.mark.parametrize(("nodes", "zones"), [(True, ["none", "", "Movable"]), (False, ["none", "Movable", "Movable"])])
+def test_the_kernels_own_files_are_asked_for_as_they_are(tmp_path, nodes, zones) -> None:
+    """
+    The question is asked of a folder that looks like the kernel's: what a terminal would be told in colours is not.
+
+    The zones of a block that is in no node yet are not asked for: that kills the kernel. One without nodes has all of them asked for.
+    """
+    place = tmp_path / "memory"
+    for number, zone in ((0, "none"), (31, "Movable"), (32, "Movable")):
+        (place / f"memory{number}").mkdir(parents=True)
+        (place / f"memory{number}/state").write_text("online\n")
+        (place / f"memory{number}/valid_zones").write_text(f"{zone}\n")
+    if nodes:
+        (tmp_path / "node").mkdir()
+        for inside in ("memory0/node0", "memory32/node0", "memory32/node1"):
+            (place / inside).mkdir()
+    (place / "block_size_bytes").write_text("8000000\n")
+    ask = guest_memory.ASK.replace(guest_memory.PLACE, str(place))
+    for shell in ("sh", "bash"):
+        done = subprocess.run([shell, "-c", ask], capture_output=True, text=True, check=True)
+        blocks = guest_memory.parse(done.stdout, "hvq-1").blocks
+        assert [block.zones for block in blocks] == zones
+        assert [block.node for block in blocks] == ([0, -1, 1] if nodes else [-1, -1, -1])
+        assert done.stderr == ""
 
 
 def test_devices_are_read_from_the_live_xml() -> None:

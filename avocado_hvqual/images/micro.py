@@ -146,6 +146,8 @@ def assemble(folder: Path, cache: Path, kernel: Kernel, content: str) -> None:
     try:
         work.chmod(0o755)
         secrets = secret.keep_or_make(folder, work)
+        # As the package has it: QEMU (7.2) puts an unpacked one into memory anew at each reset, and a wake-up from S3 is one; the guest
+        # then boots. To unpack itself costs an emulated guest a tenth of its boot.
         shutil.copyfile(kernel.image, work / "vmlinuz")
         (work / "initrd.img").write_bytes(base.read_bytes() + gzip.compress(secrets.to_bytes(), mtime=0))
         text = json.dumps(_manifest(work, kernel, content), indent=1)

@@ -16,9 +16,8 @@ from typing import Any, Optional
 import aexpect
 from avocado.core.exceptions import TestError, TestFail
 from avocado.utils import process
-from virttest import virt_vm
 
-from provider.hvqual import conversation, neighbours
+from provider.hvqual import conversation, login, neighbours
 from provider.hvqual.domain_xml import Place, Spec
 from provider.hvqual.heartbeat import NETWORK, SERIAL, Observer
 from provider.hvqual.images import Image
@@ -111,17 +110,21 @@ class Guest:
 
     def _login(self) -> Any:
         """Log in over ssh at the address from which the guest's heartbeats come."""
-        self._reach()
+        address = self._reach()
         self.logins += 1
         user, password, timeout = self.image.login_user, self.image.password, self.wanted.login_timeout
         try:
-            return self.vm.wait_for_login(timeout=timeout, username=user, password=password)
-        except (virt_vm.VMError, aexpect.remote.RemoteError) as error:
+            return login.log_in(self.vm, address, user, password, timeout)
+        except aexpect.remote.LoginError as error:
             message = f"The guest '{self.name}' lets nobody log in: {error}"
             raise TestFail(message) from None
 
-    def _reach(self) -> None:
-        """Tell avocado-vt where the guest is, once ssh answers there: its first interface is the one that has the address."""
+    def _reach(self) -> str:
+        """
+        Return where the guest is and tell avocado-vt too, once ssh answers there.
+
+        Its first interface is for avocado-vt the one that has the address.
+        """
         observer = self.observer
         if observer is None:
             message = f"The guest '{self.name}' was not joined yet; this is a fault of the test."
@@ -143,6 +146,7 @@ class Guest:
             raise TestFail(message)
         self.vm.virtnet[0]["mac"] = mac
         self.vm.address_cache[mac] = address
+        return address
 
 
 def make_disks(spec: Spec) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-What became of a guest, looked at when its case is over: its console, QEMU's log, and whether it died by itself.
+What became of a guest, looked at when its case is over: its console, QEMU's log, and whether it died or stood still by itself.
 
 A dead guest seldom says why: the steps only see that it does not answer. Here the answer is looked for.
 """
@@ -16,12 +16,16 @@ from provider.hvqual.guests import Guest
 from provider.hvqual.record import Record
 
 PANIC = re.compile(r"Kernel panic - not syncing[^\r\n]{0,200}|Oops: [^\r\n]{0,200}|BUG: unable to handle[^\r\n]{0,200}")
+STALL = re.compile(
+    r"(?:BUG: soft lockup|Watchdog detected hard LOCKUP|rcu[^\r\n]{0,40}detected (?:expedited )?stalls?|"
+    r"INFO: task [^\r\n]{1,60} blocked for more than)[^\r\n]{0,200}"
+)
 QEMU_LOGS = Path("/var/log/libvirt/qemu")
 LONGEST = 16 * 1024 * 1024
 
 
 def examine(guest: Guest, record: Record, qemu_log: Optional[Path] = None) -> None:
-    """Keep the guest's console and QEMU's log as evidence; write down a panic, and a QEMU that died while its guest was on."""
+    """Keep the guest's console and QEMU's log as evidence; write down a panic, a stall, and a QEMU that died while its guest was on."""
     console = _text(Path(guest.place.console_log))
     if console:
         record.evidence_file(Path(guest.place.console_log), f"console of {guest.name}")
@@ -31,6 +35,11 @@ def examine(guest: Guest, record: Record, qemu_log: Optional[Path] = None) -> No
     panic = PANIC.search(console)
     if panic:
         record.problem("guest-panic", f"The kernel of '{guest.name}' died: {panic[0]}", guest.name)
+    stalls = STALL.findall(console)
+    if stalls:
+        # Nobody may have watched the guest just then, and what failed does not tell why.
+        message = f"The kernel of '{guest.name}' told of CPUs that stood still, in {len(stalls)} lines of its console; the first: {stalls[0]}"
+        record.problem("guest-freeze", message, guest.name)
     crashed(guest, record, said)
 
 

@@ -97,10 +97,9 @@ def _go_on(args: argparse.Namespace, path: Path, asked: options.Asked, accept: t
 
     past = continuing.read(path)
     continuing.demand_same_node(past)
-    if args.verb == "resume" and past.is_finished:
-        message = f"'{path}' has come to its end; to try cases of it again: avocado hvqual rerun {path} --failed"
-        raise PlanError(message)
     made = continuing.plan_of(past)
+    if args.verb == "resume" and past.is_finished:
+        return _judged_late(path, asked, accept or made.profile.accept)
     _demand_room(path)
     room.demand(made.cases, made.profile.name)
     if any(case.planned.key.vt_type == "libvirt" for case in made.cases):
@@ -116,6 +115,25 @@ def _go_on(args: argparse.Namespace, path: Path, asked: options.Asked, accept: t
         todo = choose(args, past, asked)
         cause = continuing.Cause(args.verb, shlex.join(["avocado", *sys.argv[1:]]), _status_after(args, past))
         return _campaign(continuing.Going(past, made, todo, cause, journal), asked, accept or made.profile.accept)
+
+
+def _judged_late(path: Path, asked: options.Asked, accept: tuple[str, ...]) -> int:
+    """
+    Write the reports of a campaign that broke between its end and them, and return the exit status of its verdict.
+
+    PlanError when they are there: nothing is left to be done.
+    """
+    from avocado_hvqual.campaign import outcome
+    from avocado_hvqual.reports.cli import tell
+
+    if outcome.is_told(path):
+        message = f"'{path}' has come to its end; to try cases of it again: avocado hvqual rerun {path} --failed"
+        raise PlanError(message)
+    _say(f"'{path}' has come to its end; only its reports were not written any more.")
+    done = outcome.conclude(path, asked.ledger, asked.policy)
+    tell(done.qualification, sys.stdout)
+    sys.stdout.write(f"Report: {done.page}\n")
+    return exit_codes.status(done.qualification, accept)
 
 
 def _demand_room(path: Path) -> None:

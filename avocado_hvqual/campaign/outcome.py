@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from avocado_hvqual import exit_codes, reports
+from avocado_hvqual import exit_codes, journal_reading, reports
 from avocado_hvqual.folder_judging import judge_folder
 from avocado_hvqual.model.qualification import Qualification
 from avocado_hvqual.wording import share
@@ -42,6 +42,15 @@ class Outcome:
 def judge(folder: Path, ledger: Optional[Path] = None, policy: Optional[Path] = None) -> Qualification:
     """Return the verdict on what lies in a folder now, finished or not, by today's ledger."""
     return judge_folder(folder, policy, ledger)
+
+
+def is_told(folder: Path) -> bool:
+    """Whether every report in *folder* was written after the last line of its journal: an older one is of an earlier end."""
+    try:
+        ended = (folder / journal_reading.FILE).stat().st_mtime_ns
+        return all((folder / name).stat().st_mtime_ns >= ended for name in reports.REPORTS)
+    except FileNotFoundError:
+        return False
 
 
 def conclude(folder: Path, ledger: Optional[Path] = None, policy: Optional[Path] = None) -> Outcome:

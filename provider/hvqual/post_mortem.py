@@ -38,7 +38,8 @@ def examine(guest: Guest, record: Record, qemu_log: Optional[Path] = None) -> No
     stalls = STALL.findall(console)
     if stalls:
         # Nobody may have watched the guest just then, and what failed does not tell why.
-        message = f"The kernel of '{guest.name}' told of CPUs that stood still, in {len(stalls)} lines of its console; the first: {stalls[0]}"
+        lines = f"in {len(stalls)} lines of its console"
+        message = f"The kernel of '{guest.name}' told of CPUs that stood still, {lines}; the first: {stalls[0]}"
         record.problem("guest-freeze", message, guest.name)
     crashed(guest, record, said)
 

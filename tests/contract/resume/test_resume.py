@@ -62,6 +62,26 @@ def test_a_killed_campaign_goes_on_and_comes_to_the_verdict_of_an_unbroken_run(
     assert (again.returncode, "has come to its end" in again.stderr) == (exit_codes.USAGE, True)
 
 
+@pytest.mark.parametrize("late", ["missing", "of an earlier end"])
+def test_a_campaign_that_was_killed_between_its_end_and_its_reports_is_told_by_resume(
+    home: scratch_vt.Scratch, tmp_path: Path, late: str
+) -> None:
+    output = tmp_path / "out"
+    first = go(home, ("fail",), *run_output(output))
+    told = verdict(output)
+    if late == "missing":
+        (output / "verdict.json").unlink()
+    else:
+        (output / "verdict.json").write_text("{}")
+        os.utime(output / "verdict.json", ns=(0, 0))
+    done = go(home, ("fail",), "resume", str(output))
+    assert done.returncode == first.returncode != exit_codes.USAGE
+    assert "only its reports were not written any more" in done.stdout
+    assert (verdict(output)["verdict"], verdict(output)["reasons"]) == (told["verdict"], told["reasons"])
+    again = go(home, ("fail",), "resume", str(output))
+    assert (again.returncode, "has come to its end" in again.stderr) == (exit_codes.USAGE, True)
+
+
 def test_after_clean_and_after_ctrl_c_a_campaign_goes_on_too(home: scratch_vt.Scratch, tmp_path: Path) -> None:
     output = home.root / "state" / "campaigns" / f"broken-{time.monotonic_ns()}"
     broken(home, output, "fail", "once")

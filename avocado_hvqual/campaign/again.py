@@ -97,9 +97,9 @@ def _go_on(args: argparse.Namespace, path: Path, asked: options.Asked, accept: t
 
     past = continuing.read(path)
     continuing.demand_same_node(past)
-    made = continuing.plan_of(past)
     if args.verb == "resume" and past.is_finished:
-        return _judged_late(path, asked, accept or made.profile.accept)
+        return _judged_late(past, asked, accept)
+    made = continuing.plan_of(past)
     _demand_room(path)
     room.demand(made.cases, made.profile.name)
     if any(case.planned.key.vt_type == "libvirt" for case in made.cases):
@@ -117,23 +117,31 @@ def _go_on(args: argparse.Namespace, path: Path, asked: options.Asked, accept: t
         return _campaign(continuing.Going(past, made, todo, cause, journal), asked, accept or made.profile.accept)
 
 
-def _judged_late(path: Path, asked: options.Asked, accept: tuple[str, ...]) -> int:
+def _judged_late(past: Any, asked: options.Asked, accept: tuple[str, ...]) -> int:
     """
     Write the reports of a campaign that broke between its end and them, and return the exit status of its verdict.
 
     PlanError when they are there: nothing is left to be done.
     """
-    from avocado_hvqual.campaign import outcome
-    from avocado_hvqual.reports.cli import tell
+    from avocado_hvqual.campaign import continuing, outcome
 
+    path = past.folder.path
     if outcome.is_told(path):
         message = f"'{path}' has come to its end; to try cases of it again: avocado hvqual rerun {path} --failed"
         raise PlanError(message)
     _say(f"'{path}' has come to its end; only its reports were not written any more.")
+    return exit_codes.status(_concluded(path, asked), accept or continuing.plan_of(past).profile.accept)
+
+
+def _concluded(path: Path, asked: options.Asked) -> Any:
+    """Judge the campaign in *path*, write its reports, tell them, and return the verdict."""
+    from avocado_hvqual.campaign import outcome
+    from avocado_hvqual.reports.cli import tell
+
     done = outcome.conclude(path, asked.ledger, asked.policy)
     tell(done.qualification, sys.stdout)
     sys.stdout.write(f"Report: {done.page}\n")
-    return exit_codes.status(done.qualification, accept)
+    return done.qualification
 
 
 def _demand_room(path: Path) -> None:
@@ -162,8 +170,7 @@ def _what_is_left(args: argparse.Namespace, past: Any, _asked: options.Asked) ->
 
 
 def _campaign(going: Any, asked: options.Asked, accept: tuple[str, ...]) -> int:
-    from avocado_hvqual.campaign import continuing, outcome
-    from avocado_hvqual.reports.cli import tell
+    from avocado_hvqual.campaign import continuing
 
     past, made = going.past, going.made
     keys = [str(case.planned.key) for case in made.cases if str(case.planned.key) in going.todo]
@@ -177,14 +184,12 @@ def _campaign(going: Any, asked: options.Asked, accept: tuple[str, ...]) -> int:
         folder.note_open(past.folder)
         campaign = continuing.Continued.of(going, progress, asked=asked)
         status = campaign.run()
-    done = outcome.conclude(past.folder.path, asked.ledger, asked.policy)
-    tell(done.qualification, sys.stdout)
-    sys.stdout.write(f"Report: {done.page}\n")
+    qualification = _concluded(past.folder.path, asked)
     for failure in campaign.failures:
         sys.stderr.write(f"{failure}\n")
     if status == "interrupted" and campaign.interrupted:
         return exit_codes.INTERRUPTED
-    return exit_codes.status(done.qualification, accept) or (exit_codes.PLAIN_RUN if campaign.failures else 0)
+    return exit_codes.status(qualification, accept) or (exit_codes.PLAIN_RUN if campaign.failures else 0)
 
 
 def _tell_build(past: Any, asked: options.Asked, say: Callable[[str], None]) -> None:

@@ -136,18 +136,8 @@ def kill_qemu() -> None:
 
 def panic() -> None:
     """Make the guest's kernel panic, by the guest agent."""
-    _in_guests("echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger")
-
-
-def guest_lockup() -> None:
-    """Write the line of a soft lockup to the guests' kernel logs, from where it goes to their consoles."""
-    _in_guests("echo '<0>watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [hvqual-seeded:1]' > /dev/kmsg")
-
-
-def _in_guests(line: str) -> None:
-    """Run a shell's line in each guest, by the guest agent."""
     for name in guests():
-        arguments = {"path": "/bin/sh", "arg": ["-c", line]}
+        arguments = {"path": "/bin/sh", "arg": ["-c", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger"]}
         virsh("qemu-agent-command", name, json.dumps({"execute": "guest-exec", "arguments": arguments}))
 
 
@@ -186,7 +176,6 @@ ACTS: dict[str, Callable[[], None]] = {
     "link-down": link_down,
     "kill-qemu": kill_qemu,
     "panic": panic,
-    "guest-lockup": guest_lockup,
     "drop-managed-save": drop_managed_save,
     "kill-test": kill_test,
     "soft-lockup": soft_lockup,

@@ -19,6 +19,8 @@ from avocado_hvqual.faults.acts_memory import in_guests
 PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 #: What a kernel says of a CPU that did not get on; of a level that is no error.
 STALL = "echo '<6>rcu: INFO: rcu_sched self-detected stall on CPU' > /dev/kmsg"
+#: The same of a level that goes to the guest's console too.
+LOCKUP = "echo '<0>watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [hvqual-seeded:1]' > /dev/kmsg"
 #: Another clock than the one that the guest goes by.
 OTHER_CLOCK = (
     "cd /sys/devices/system/clocksource/clocksource0; now=$(cat current_clocksource); "
@@ -72,5 +74,6 @@ PIN_ACTS: dict[str, Callable[[], None]] = {
     "ignore-pins": ignore_pins,
     "quota-off": quota_off,
     "guest-stalls": lambda: in_guests(STALL),
+    "guest-locks-up": lambda: in_guests(LOCKUP),
     "guest-clock": lambda: in_guests(OTHER_CLOCK),
 }

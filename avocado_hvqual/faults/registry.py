@@ -261,7 +261,7 @@ FAULTS = (
     *PREPARATION,
     Fault("qemu-is-killed", WATCHED, r"The QEMU of .* is gone though nobody stopped it", "critical", act="kill-qemu"),
     Fault("guest-panics", WATCHED, r"The kernel of .* died: Kernel panic", "critical", act="panic"),
-    Fault("guest-locks-up", WATCHED, r"told of CPUs that stood still", "major", act="guest-lockup"),
+    Fault("guest-locks-up", WATCHED, r"told of CPUs that stood still", "major", act="guest-locks-up"),
     Fault("test-is-killed", WATCHED, r"died without a result", "major", act="kill-test"),
     Fault("host-soft-lockup", WATCHED, r"soft lockup", "critical", act="soft-lockup"),
 )

@@ -12,6 +12,7 @@ import pytest
 from virttest import bootstrap, cartesian_config
 from virttest.utils_params import Params
 
+from provider.hvqual.engine import Model, Operation
 from provider.hvqual.params import Guests, Identity, Reader
 
 pytestmark = pytest.mark.contract
@@ -39,10 +40,16 @@ def module_of(tree, leaf):
     return ROOT / tree / "tests/src/hvqual" / f"{leaf['type']}.py"
 
 
-def own_settings(path):
-    """Return the dataclass that the test file gives to `case` as its own parameters."""
+def names_of(path):
+    """Return what the test file defines and imports, by its name there."""
     space = {}
     exec(compile(path.read_text(), str(path), "exec"), space)  # noqa: S102 - our own file, as avocado-vt loads it
+    return space
+
+
+def own_settings(path):
+    """Return the dataclass that the test file gives to `case` as its own parameters."""
+    space = names_of(path)
     call = next(
         n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and ast.unparse(n.func) == "case"
     )
@@ -68,6 +75,39 @@ def test_leaf_is_whole(tree, leaf, profile):
     assert guests.vm_count >= (0 if identity.host_config == "n_equal" else 1)
     assert leaf["vms"] == ""
     assert leaf["start_vm"] == "no"
+
+
+def boots_of(names, path):
+    """Return how often the operations *names* boot a guest anew, by the model of the tables that the test file takes."""
+    space = names_of(path)
+    tables = [table for table in space.values() if isinstance(table, dict) and table]
+    operations = {name: one for table in tables for name, one in table.items() if isinstance(one, Operation)}
+    model = space.get("UP", Model())
+    first = max(model.boots, 1)
+    for name in names:
+        assert operations[name].allowed(model), (name, model)
+        model = operations[name].effect(model)
+    return model.boots - first
+
+
+BOOTING = [(tree, leaf) for tree, leaf in LEAVES if {"boots_again"} <= set(leaf["hv_observations"].split())]
+SEQUENCES = [(tree, leaf) for tree, leaf in BOOTING if "hv_sequence" in leaf]
+
+
+@pytest.mark.parametrize(("tree", "leaf"), SEQUENCES, ids=[f"{tree}-{leaf['name']}" for tree, leaf in SEQUENCES])
+@pytest.mark.parametrize("profile", ["smoke", "lab", "nightly", "production"])
+def test_a_boot_that_is_owed_is_in_the_sequence(tree, leaf, profile):
+    """A shorter sequence for a profile may not leave out what the case owes there: it would end in ERROR each time."""
+    params = leaf.copy()
+    params["hv_profile"] = profile
+    path = module_of(tree, leaf)
+    own = Reader(params).read(own_settings(path))
+    assert boots_of(own.sequence.split(), path) > 0
+
+
+def test_sequences_owe_boots():
+    """Without one of them the test above would ask nothing."""
+    assert SEQUENCES
 
 
 def test_something_is_parsed():

@@ -23,8 +23,9 @@ def ask(session: Any, command: str, timeout: float) -> tuple[int, str]:
     aexpect's ExpectError when there is no end of it within *timeout* (s) or the session broke.
     """
     begin, end = secrets.token_hex(8), secrets.token_hex(8)
-    # In two pieces, so that the mark is not found in an echo of the line.
-    line = f"echo {begin[:8]}''{begin[8:]}; eval {shlex.quote(command)}; echo {end[:8]}''{end[8:]} $?"
+    # In two pieces, so that the mark is not found in an echo of the line. Without job control: bash 5.2 tells of a job of before that has
+    # ended amid the answer, with the job's whole command line, which was read for what the command said.
+    line = f"set +m; echo {begin[:8]}''{begin[8:]}; eval {shlex.quote(command)}; echo {end[:8]}''{end[8:]} $?"
     session.sendline(line)
     # The prompt is waited for too: what a shell with a line editor is sent before it is cut off at 4095 characters (Linux's terminal line).
     _, text = session.read_until_output_matches(

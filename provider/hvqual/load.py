@@ -116,7 +116,7 @@ def results(text: str) -> list[tuple[int, int]]:
 def _ended(guest: AskedBySpec) -> str:
     """Return what the processes said once all of them have ended, however they did; else nothing."""
     text = guest.ask(f"cat {PLACE}.out")
-    return text if ENDED in text.split() else ""
+    return text if ENDED in text.splitlines() else ""
 
 
 def _start(guest: AskedBySpec, what: str, longest: float) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable, Protocol
 
@@ -82,6 +83,25 @@ def backing(guest: Guest, host: Host, beside_kib: tuple[int, ...] = ()) -> int:
 def mapped(guest: Guest, host: Host, size_kib: int) -> int:
     """Return how many mappings of exactly *size_kib* the guest's QEMU has."""
     return sum(1 for one in smaps.mappings(host.one_process(guest)) if one.size == size_kib)
+
+
+def unmapped(guest: Guest, host: Host, device: Device, before: int) -> None:
+    """
+    Expect the guest's QEMU to have one mapping of the DIMM's size less than *before*, and soon; observe unmap_time (s).
+
+    QEMU tells of the backend's end first, and unmaps it once no thread of its may look at it (RCU): still mapped 0.1 s later was seen.
+    """
+    asked, size = time.monotonic(), device.size_kib
+    what = f"the memory of '{device.alias}' to be unmapped"
+    try:
+        until(lambda: mapped(guest, host, size) == before - 1, guest.wanted.operation_timeout, what)
+    except WaitTimeoutError:
+        message = (
+            f"'{guest.name}' has no '{device.alias}' any more, its host was told so; {guest.wanted.operation_timeout:g} s later its QEMU "
+            f"has {mapped(guest, host, size)} mappings of {size} KiB, which is the DIMM's size, where {before - 1} are expected."
+        )
+        fail(host.record, "leftover", message, guest.name)
+    host.record.observe("unmap_time", time.monotonic() - asked, "s", guest.name)
 
 
 def usable(guest: Guest, host: Host, device: Device, before: Memory) -> None:

@@ -77,6 +77,13 @@ def test_what_the_shell_says_of_jobs_before_its_prompt_is_no_part_of_the_answer(
         session.close()
 
 
+def test_a_job_that_ends_meanwhile_says_nothing_into_an_answer(shell):
+    """Seen: an answer of 'cat' had the command line of a job in it, and with it the word that was looked for."""
+    for turn in range(5):
+        assert ask(shell, "sh -c 'sleep 0.3; : ended' < /dev/null > /dev/null 2>&1 &")[0] == 0
+        assert ask(shell, f"echo {turn}; sleep 0.5; true; echo behind") == (0, f"{turn}\nbehind\n")
+
+
 def test_what_one_command_leaves_is_there_for_the_next(shell):
     assert ask(shell, "cd /proc && left=behind") == (0, "")
     assert ask(shell, "pwd; echo $left") == (0, "/proc\nbehind\n")

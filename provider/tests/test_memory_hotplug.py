@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import subprocess
+import types
 from xml.etree import ElementTree as ET
 
 import pytest
 from avocado.core.exceptions import TestError, TestFail
 
-from provider.hvqual import guest_memory, memory_devices, pattern, pinned
+from provider.hvqual import guest_memory, memory_devices, memory_seen, pattern, pinned, smaps
 from provider.hvqual.guest_memory import Block
 from provider.hvqual.host_config import Shape
+from provider.hvqual.memory_devices import Device
 from provider.hvqual.operations import balloon, memory_hotplug
 from provider.hvqual.pattern import Pattern
 from provider.hvqual.record import Record
@@ -179,3 +181,44 @@ def test_virsh_tells_memory() -> None:
     assert memory_hotplug.dominfo("Id: 1\nMax memory:     262144 KiB\nUsed memory:    131072 KiB\n") == (262144, 131072)
     assert memory_hotplug.dominfo("error") == (0, 0)
     assert balloon.memstat("actual 262144\nlast_update 0\nrss\nusable x\n") == {"actual": 262144, "last_update": 0}
+
+
+class Host:
+    """A host whose guest's QEMU has fewer mappings of a DIMM's size each time that it is looked at."""
+
+    def __init__(self, folder, monkeypatch, counts: list[int]) -> None:
+        self.record, self.counts = Record(folder), counts
+        monkeypatch.setattr(smaps, "mappings", self.mappings)
+
+    def one_process(self, _guest: object) -> int:
+        return 4711
+
+    def mappings(self, _pid: int) -> list[smaps.Mapping]:
+        count = self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
+        return [smaps.Mapping(number, 131072) for number in range(count)] + [smaps.Mapping(99, 65536)]
+
+
+def unmapped(host: Host) -> None:
+    """Hold a guest to having given one DIMM of two back."""
+    guest = Guest("")
+    guest.wanted = types.SimpleNamespace(operation_timeout=0.3)
+    memory_seen.unmapped(guest, host, Device("dimm0", "dimm", 131072, 1, 0), 2)
+
+
+@pytest.mark.parametrize("counts", [[1], [2, 2, 1]])
+def test_memory_may_be_unmapped_a_little_later(tmp_path, monkeypatch, counts) -> None:
+    host = Host(tmp_path, monkeypatch, counts)
+    unmapped(host)
+    ((took, unit),) = host.record.samples["unmap_time"]
+    assert (unit, took < 0.3) == ("s", True)
+    assert not host.record.problems
+
+
+@pytest.mark.parametrize("counts", [[2], [0], [2, 3]])
+def test_memory_that_stays_mapped_is_a_leftover(tmp_path, monkeypatch, counts) -> None:
+    host = Host(tmp_path, monkeypatch, counts)
+    with pytest.raises(
+        TestFail, match=f"0.3 s later its QEMU has {counts[-1]} mappings of 131072 KiB.* where 1 are expected"
+    ):
+        unmapped(host)
+    assert (tmp_path / "observations.jsonl").read_text().count('"leftover"') == 1

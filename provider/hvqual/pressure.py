@@ -3,51 +3,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from avocado.core.exceptions import TestError
 from virttest import virsh
 
 from provider.hvqual import host_process, smaps, thp
+from provider.hvqual.host_state import undone
 from provider.hvqual.steps import fail
+from provider.hvqual.undo_limit import HARD, UNLIMITED
 from provider.hvqual.wait import WaitTimeoutError, until
 
 if TYPE_CHECKING:
     from provider.hvqual.expect import Expect
     from provider.hvqual.guests import Guest
+    from provider.hvqual.stand import Stand
 
 # What a cgroup has in use and may have, version 1 and version 2.
 USAGE = ("memory.usage_in_bytes", "memory.current")
 LIMIT = ("memory.limit_in_bytes", "memory.max")
-SETTLE = 20.0
-# In KiB; libvirt and the kernel each have a number of their own for "no limit", both beyond this.
-UNLIMITED = 1 << 50
+# How often a limit is lowered, and how long it is waited for the guest's memory each time (s): the kernel takes what it finds cold first,
+# which may be memory of QEMU itself.
+TURNS, SETTLE = 2, 10.0
 
 
-def squeezed(guest: Guest, expect: Expect, share: float) -> None:
+@contextmanager
+def squeezing(stand: Stand, share: float) -> Iterator[None]:
+    """
+    Hold the guests of *stand* under a limit of their memory on the host (`_squeeze`) for the length of the block, then lift it.
+
+    It is lifted after a failure too, and before the swap of a block around this one goes.
+    """
+    expect = stand.expect
+    with ExitStack() as stack:
+        for guest in stand.guests:
+            stack.enter_context(undone("lift_memory_limit", name=guest.name, uri=expect.uri))
+        stand.each(_squeeze, share)
+        yield
+        stand.each(_released)
+
+
+def _squeeze(guest: Guest, expect: Expect, share: float) -> None:
     """
     Limit the guest's memory on the host to what it has in use, less *share* of what is behind the guest's own.
 
+    Again that much less where nothing of the guest's own was swapped out.
     Observe swapped_out (KiB) of the guest's memory, and thp_split (KiB), by how much less of it lies in huge pages.
     """
     with expect.record.step("squeeze", guest.name):
         before = thp.ram_of(guest)
         behind, huge = sum(one.resident for one in before), sum(one.huge for one in before)
-        limit = _of_cgroup(guest, USAGE) // 1024 - int(behind * share)
-        expect.act(virsh.memtune_set, guest.name, f"--hard-limit {limit} --live")
-        _limited(guest, expect, limit)
-        try:
-            until(lambda: any(one.swap for one in thp.ram_of(guest)), SETTLE, f"'{guest.name}' to be swapped out")
-        except WaitTimeoutError as error:
-            message = f"'{guest.name}' was limited to {limit} KiB, but nothing of its memory was swapped out. {error}"
+        used = _of_cgroup(guest, USAGE) // 1024
+        for turn in range(1, TURNS + 1):
+            limit = used - int(behind * share * turn)
+            expect.act(virsh.memtune_set, guest.name, f"--hard-limit {limit} --live")
+            _limited(guest, expect, limit)
+            if _swapped(guest):
+                break
+        else:
+            message = f"'{guest.name}' was limited to {limit} KiB of {used}, but nothing of its memory was swapped out."
             fail(expect.record, "wrong-result", message, guest.name)
         after = thp.ram_of(guest)
         expect.record.observe("swapped_out", sum(one.swap for one in after), "KiB", guest.name)
         expect.record.observe("thp_split", huge - sum(one.huge for one in after), "KiB", guest.name)
 
 
-def released(guest: Guest, expect: Expect) -> None:
-    """Take the limit away again."""
+def _swapped(guest: Guest) -> bool:
+    """Return whether some of the guest's own memory is swapped out, in a while."""
+    try:
+        return until(lambda: any(one.swap for one in thp.ram_of(guest)), SETTLE, f"'{guest.name}' to be swapped out")
+    except WaitTimeoutError:
+        return False
+
+
+def _released(guest: Guest, expect: Expect) -> None:
+    """Take the limit away again, by virsh, as a user does."""
     with expect.record.step("release", guest.name):
         expect.act(virsh.memtune_set, guest.name, "--hard-limit -1 --live")
         _limited(guest, expect, None)
@@ -55,7 +87,7 @@ def released(guest: Guest, expect: Expect) -> None:
 
 def _limited(guest: Guest, expect: Expect, limit: int | None) -> None:
     """Expect libvirt and the guest's cgroup to have the same limit (KiB), or none."""
-    told = int(expect.truth.lookup(guest.name).memoryParameters(0)["hard_limit"])
+    told = int(expect.truth.lookup(guest.name).memoryParameters(0)[HARD])
     counted = _of_cgroup(guest, LIMIT) // 1024
     # The kernel counts in whole pages.
     whole = UNLIMITED if limit is None else limit - limit % smaps.BASE_PAGE_KIB

@@ -27,6 +27,7 @@ from provider.hvqual.undo_libvirt import (
     undefine_domain,
     undefine_network,
 )
+from provider.hvqual.undo_limit import lift_memory_limit
 from provider.hvqual.undo_links import link_del, link_up
 from provider.hvqual.undo_owner import give_back
 from provider.hvqual.undo_pool import destroy_pool
@@ -228,6 +229,7 @@ ACTIONS: dict[str, Action] = {
     "resume_process": _action(resume_process, "process", moot=True),
     "kill_process": _action(kill_process, "process", moot=True),
     "kill_matching": _action(kill_matching, "words", moot=True, refuse=_refuse_words),
+    "lift_memory_limit": _action(lift_memory_limit, "name", moot=True, may="uri"),
     "swap_off": _action(swap_off, "path", moot=True, refuse=refuse_swap),
     "detach_loop": _action(detach_loop, "path", moot=True, refuse=refuse_loop),
     "umount": _action(_umount, "path", moot=True, refuse=_refuse_path),

@@ -199,6 +199,7 @@ def test_needs_no_framework():
         "undo_links",
         "undo_owner",
         "undo_libvirt",
+        "undo_limit",
         "undo_processes",
         "sweep",
         "marks",

@@ -2,13 +2,14 @@
 """Swap for a while and memory taken from a guest: undone in order, refused for what is not ours, told when nothing happens."""
 
 import contextlib
+import dataclasses
 from pathlib import Path
 
 import pytest
 from avocado.core.exceptions import TestCancel, TestError, TestFail
 
-from provider.hvqual import pressure, swap, undo_swap
-from provider.hvqual.host_state import HostStateError
+from provider.hvqual import marks, pressure, swap, undo_actions, undo_libvirt, undo_swap
+from provider.hvqual.host_state import HostStateError, undone
 from provider.hvqual.smaps import Mapping
 from provider.tests.support import Record
 
@@ -70,8 +71,8 @@ def test_a_node_without_swap_cancels(monkeypatch):
 def squeeze(monkeypatch, tmp_path):
     """Return a function that squeezes a guest whose cgroup has 100 MiB in use, as its memory is before and after."""
 
-    def do(before, after, *, told=None):
-        looks = [before, after]
+    def do(*looks, told=None):
+        looks = list(looks)
         (tmp_path / "memory.usage_in_bytes").write_text(str(100 << 20))
         monkeypatch.setattr(pressure.host_process, "cgroup_folders", lambda _: [tmp_path])
         monkeypatch.setattr(pressure.thp, "ram_of", lambda _: [looks[0] if len(looks) == 1 else looks.pop(0)])
@@ -85,7 +86,7 @@ def squeeze(monkeypatch, tmp_path):
         domain = type("Domain", (), {"memoryParameters": lambda *_: {"hard_limit": told or limits[-1]}})()
         truth = type("Truth", (), {"lookup": lambda *_: domain})()
         expect = type("Expect", (), {"record": Record(), "truth": truth, "act": staticmethod(act)})()
-        pressure.squeezed(type("Guest", (), {"name": "hvq-1"})(), expect, 0.25)
+        pressure._squeeze(type("Guest", (), {"name": "hvq-1"})(), expect, 0.25)
         return limits, expect.record.seen
 
     return do
@@ -109,6 +110,87 @@ def test_a_limit_without_effect_is_told(squeeze):
     before = Mapping(1, resident=40960, huge=40960)
     with pytest.raises(TestFail, match="nothing of its memory was swapped out"):
         squeeze(before, before)
+
+
+def test_what_is_not_the_guest_s_may_go_first(squeeze):
+    """Nothing of the guest's memory is swapped out at the first limit, so there is a second one, lower by the same again."""
+    same, after = Mapping(1, resident=40960, huge=40960), Mapping(1, resident=30720, huge=20480, swap=10240)
+    limits, _ = squeeze(*[same] * 4, after)
+    assert limits[:2] == [100 * 1024 - 10240, 100 * 1024 - 20480]
+    assert len(limits) == 2
+
+
+def test_the_limits_are_lifted_before_the_swap_goes_also_after_a_failure(monkeypatch, tmp_path):
+    """Else what is swapped out comes back beyond the limit, and the kernel ends the guests."""
+    done = []
+    for name in ("swap_off", "lift_memory_limit"):
+        known = undo_actions.ACTIONS[name]
+        ran = dataclasses.replace(
+            known, run=lambda details, _, name=name: (done.append((name, details)), ("restored", ""))[1]
+        )
+        monkeypatch.setitem(undo_actions.ACTIONS, name, ran)
+    monkeypatch.setenv("AVOCADO_HVQUAL_HOME", str(tmp_path))
+
+    class Stand:
+        guests = (type("Guest", (), {"name": "hvq-1"}), type("Guest", (), {"name": "hvq-2"}))
+        expect = type("Expect", (), {"uri": "qemu:///system"})
+
+        def each(self, *_):
+            message = "nothing was swapped out"
+            raise TestFail(message)
+
+    with pytest.raises(TestFail, match="nothing was"), undone("swap_off", path="/dev/zram9"):
+        with pressure.squeezing(Stand(), 0.3):
+            pass
+    assert [name for name, _ in done] == ["lift_memory_limit", "lift_memory_limit", "swap_off"]
+    assert [details["name"] for _, details in done[:2]] == ["hvq-2", "hvq-1"]
+
+
+class Limited:
+    """A running domain with a limit, which it keeps where it *stays*."""
+
+    def __init__(self, *, limit=134000, ours=True, runs=True, stays=False):
+        self.limit, self.ours, self.runs, self.stays = limit, ours, runs, stays
+
+    def name(self):
+        return "hvq-1"
+
+    def XMLDesc(self, _flags):  # noqa: N802 - libvirt's name
+        return f"<domain><metadata>{marks.owner_element('c', 1) if self.ours else ''}</metadata></domain>"
+
+    def isActive(self):  # noqa: N802
+        return self.runs
+
+    def memoryParameters(self, _flags):  # noqa: N802
+        return {"hard_limit": self.limit}
+
+    def setMemoryParameters(self, parameters, flags):  # noqa: N802
+        assert flags == marks.libvirt_module().VIR_DOMAIN_AFFECT_LIVE
+        self.limit = self.limit if self.stays else parameters["hard_limit"]
+
+
+@pytest.mark.parametrize(
+    ("domains", "status"),
+    [
+        ([Limited()], "restored"),
+        ([Limited(stays=True)], "failed"),
+        ([Limited(limit=1 << 53)], "gone"),
+        ([Limited(ours=False)], "gone"),
+        ([Limited(runs=False)], "gone"),
+        ([], "gone"),
+    ],
+)
+def test_a_limit_is_lifted_and_asked_for(monkeypatch, tmp_path, domains, status):
+    """Of what runs and is ours."""
+
+    @contextlib.contextmanager
+    def connection(_uri):
+        yield type("Connection", (), {"listAllDomains": lambda *_: domains})()
+
+    monkeypatch.setattr(undo_libvirt, "connection", connection)
+    found, told = undo_actions.run("lift_memory_limit", {"name": "hvq-1"}, tmp_path, same_boot=True)
+    assert found == status, told
+    assert all(one.limit == 134000 for one in domains if not one.ours or not one.runs)
 
 
 def test_no_memory_cgroup_is_an_error(monkeypatch):

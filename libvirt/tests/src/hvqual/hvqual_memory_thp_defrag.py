@@ -37,6 +37,7 @@ def run(test, params, env):
         held = patterns.laid(stand.guests, own.pattern_mib)
         with thp.held_at("always"), thp.busy_collapser(), stand.watched():
             with thp.collapses(stand.expect):
-                stand.each(thp.filled, own.fill_share, "always")
+                stand.each(thp.written, own.fill_share)
                 stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)
+                stand.each(thp.as_set, "always")
             stand.each(patterns.kept, held)

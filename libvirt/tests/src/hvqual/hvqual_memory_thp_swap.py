@@ -40,9 +40,8 @@ def run(test, params, env):
             held = patterns.laid(stand.guests, own.pattern_mib)
             with stand.watched():
                 stand.each(thp.filled, own.fill_share, "always")
-                with swap.area(own.swap_kind, own.swap_mib, folder):
-                    stand.each(pressure.squeezed, own.squeeze_share)
-                    stand.each(pressure.released)
+                with swap.area(own.swap_kind, own.swap_mib, folder), pressure.squeezing(stand, own.squeeze_share):
+                    pass
                 stand.each(patterns.kept, held)
                 with thp.busy_collapser(), thp.collapses(stand.expect):
                     stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)

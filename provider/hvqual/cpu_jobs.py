@@ -14,13 +14,11 @@ from collections.abc import Iterable
 from provider.hvqual.asked import Asked
 
 
-def begin(guest: Asked, place: str, program: str, cpus: Iterable[int], longest: float) -> None:
-    """Start *program* with its CPU and its file on each of *cpus*; each job ends by itself after *longest* seconds."""
+def begin(guest: Asked, place: str, program: str, cpus: Iterable[int], longest: float, *arguments: int) -> None:
+    """Start *program* with its CPU, its file and *arguments* on each of *cpus*; each job ends by itself after *longest* seconds."""
     encoded = base64.b64encode(program.encode()).decode()
     numbers = " ".join(map(str, cpus))
-    one = (
-        f"echo $$ > {place}.pid.$cpu; exec timeout {longest:.0f} taskset -c $cpu perl {place}.pl $cpu {place}.out.$cpu"
-    )
+    one = f"echo $$ > {place}.pid.$cpu; exec timeout {longest:.0f} taskset -c $cpu perl {place}.pl $cpu {place}.out.$cpu {' '.join(map(str, arguments))}"
     guest.ask(
         # A job of that CPU which was left over when it went is another one.
         f"echo {encoded} | base64 -d > {place}.pl; for cpu in {numbers}; do "

@@ -64,6 +64,8 @@ class Guests:
     """How many VMs under n_equal; 0 is as many as the node takes."""
     at_once: int
     """On how many VMs an operation is done at the same time; 0 is on all."""
+    job_share: int
+    """How much of a CPU each job takes that computes in a guest (percent)."""
     least_memory_mib: int
     flavors: str
     warm: bool
@@ -91,6 +93,7 @@ CLOSED = {
     "maturity": MATURITIES,
     "disk_format": DISK_FORMATS,
 }
+PERCENT = {"job_share"}
 
 
 def _yes_no(text: str) -> bool:
@@ -178,6 +181,8 @@ class Reader:
             self.errors.append(f"'{key}' is '{text}', which is none of {', '.join(allowed)}")
         if kind in (int, float) and not 0 <= value < float("inf"):
             self.errors.append(f"'{key}' is '{text}', which is not a finite number from 0 up")
+        if key[len(PREFIX) :] in PERCENT and not 1 <= value <= 100:  # noqa: PLR2004 - percent
+            self.errors.append(f"'{key}' is '{text}', which is not a percentage from 1 to 100")
         return value
 
 

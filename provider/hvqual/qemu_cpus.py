@@ -14,7 +14,7 @@ from typing import Any
 from avocado.core.exceptions import TestError
 from virttest import qemu_monitor
 
-from provider.hvqual import computing, guest_cpus, vcpu_ids
+from provider.hvqual import guest_cpus, vcpu_ids
 from provider.hvqual.guest_cpus import GuestCpus
 from provider.hvqual.guests import Guest
 from provider.hvqual.operations import cpu_work
@@ -173,7 +173,7 @@ def plug_and_load(guest: Guest, below: Below, count: int = 1) -> None:
     """Plug *count* vCPUs into a guest whose CPUs compute; the new ones do so too, and the others go on."""
     new = range(guest.spec.vcpus, guest.spec.vcpus + count)
     told = plug(guest, below, count)
-    computing.begin(guest, told.by_apic(vcpu_ids.apic_ids(new, guest.spec)), cpu_work.LONGEST)
+    cpu_work.put_to_work(guest, told.by_apic(vcpu_ids.apic_ids(new, guest.spec)))
     cpu_work.goes_on(guest, below, told.online)
 
 

@@ -23,6 +23,7 @@ PARAMS = {
     "hv_image": "micro",
     "hv_image_home": "/nowhere",
     "hv_vm_count": "1",
+    "hv_job_share": "100",
     "hv_at_once": "0",
     "hv_least_memory_mib": "128",
     "hv_flavors": "flavors_lab.ini",

@@ -48,7 +48,7 @@ def test_what_is_foretold_is_what_is_computed_step_by_step(cpu):
 @pytest.mark.skipif(not shutil.which("perl"), reason="no perl here")
 def test_the_program_computes_what_is_foretold(tmp_path):
     place = tmp_path / "out"
-    with subprocess.Popen(["perl", "-e", computing.PROGRAM, "3", str(place)]) as program:
+    with subprocess.Popen(["perl", "-e", computing.PROGRAM, "3", str(place), "100"]) as program:
         try:
             # Beyond its memory, so that what it stored was compared at least once.
             told = until(lambda: far(place), 60, "the program to come far")
@@ -56,6 +56,25 @@ def test_the_program_computes_what_is_foretold(tmp_path):
             program.kill()
     assert computing.wrong_with(told) == []
     assert told[3].bad == 0
+
+
+@pytest.mark.skipif(not shutil.which("perl"), reason="no perl here")
+def test_a_job_takes_its_share_and_computes_the_same(tmp_path):
+    """A fifth of a CPU, held against a job beside it that takes all it can get."""
+    places = {share: tmp_path / str(share) for share in (20, 100)}
+    jobs = [
+        subprocess.Popen(["perl", "-e", computing.PROGRAM, "3", str(place), str(share)])
+        for share, place in places.items()
+    ]
+    try:
+        until(lambda: far(places[100]), 60, "the program to come far")
+        told = {share: computing.parsed(place.read_text()) for share, place in places.items()}
+    finally:
+        for job in jobs:
+            job.kill()
+            job.wait()
+    assert 0 < told[20][3].turns < 0.6 * told[100][3].turns
+    assert computing.wrong_with(told[20]) == []
 
 
 def far(place: Path):

@@ -18,6 +18,7 @@ WANTED = Guests(
     image="micro",
     image_home="",
     vm_count=1,
+    job_share=100,
     at_once=0,
     least_memory_mib=128,
     flavors="flavors_lab.ini",

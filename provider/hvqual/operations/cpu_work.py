@@ -54,10 +54,15 @@ def loaded(guests: list[Guest], expect: Expect | Below) -> Iterator[None]:
     After a block that failed nothing is ended in the guests: they may be what failed, and the jobs end by themselves.
     """
     before = dict(zip((guest.name for guest in guests), together.each(guests, guest_cpus.told)))
-    together.each(guests, lambda guest: computing.begin(guest, before[guest.name].online, LONGEST))
+    together.each(guests, lambda guest: put_to_work(guest, before[guest.name].online))
     together.each(guests, lambda guest: computing.advance(guest, expect.record, before[guest.name].online))
     yield
     together.each(guests, lambda guest: _over(guest, expect, before[guest.name].errors))
+
+
+def put_to_work(guest: Guest, cpus: Iterable[int]) -> None:
+    """Start a job on each of *cpus* of the guest that takes as much of it as the case says (hv_job_share)."""
+    computing.begin(guest, cpus, LONGEST, guest.wanted.job_share)
 
 
 def _over(guest: Guest, expect: Expect | Below, errors: int) -> None:
@@ -78,7 +83,7 @@ def plug_and_load(guest: Guest, expect: Expect, count: int = 1) -> None:
     """Plug *count* vCPUs into a guest whose CPUs compute; the new ones do so too, and the others go on."""
     new = range(guest.spec.vcpus, guest.spec.vcpus + count)
     told = cpu_hotplug.plug(guest, expect, count)
-    computing.begin(guest, told.by_apic(apic_ids(new, guest.spec)), LONGEST)
+    put_to_work(guest, told.by_apic(apic_ids(new, guest.spec)))
     goes_on(guest, expect, told.online)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def parsed(text: str) -> GuestCpus:
         elif re.match(r"\s*CPU0\b", line):
             columns = [int(word[3:]) for word in words]
         elif words and words[0] == LOCAL_TIMER:
-            ticks = dict(zip(columns, map(int, words[1 : 1 + len(columns)])))
+            ticks = _ticks(columns, words[1:])
     return GuestCpus(
         present=frozenset(cpus(lists.get("present", ""))),
         online=frozenset(cpus(lists.get("online", ""))),
@@ -69,3 +70,13 @@ def parsed(text: str) -> GuestCpus:
         ticks=ticks,
         errors=int(lists.get("errors") or 0),
     )
+
+
+def _ticks(columns: list[int], words: list[str]) -> dict[int, int]:
+    """
+    Return the interrupts of each CPU of *columns*, none where the line has not a number for each.
+
+    A CPU that went while the file was read has a column, but no number (seen: Linux 6.1).
+    """
+    numbers = list(itertools.takewhile(str.isdecimal, words))
+    return dict(zip(columns, map(int, numbers))) if len(numbers) == len(columns) else {}

@@ -31,6 +31,13 @@ def test_the_guests_answer_is_understood():
     assert told.by_apic([5, 9]) == {3}
 
 
+@pytest.mark.parametrize("numbers", ["2718              Local", "             Local", "2718   x1   Local"])
+def test_interrupts_of_a_cpu_that_goes_just_then_are_not_told(numbers):
+    """It has a column, and no number any more."""
+    told = guest_cpus.parsed(SAID.replace("2718       1773   Local", numbers))
+    assert (told.ticks, told.online, told.errors) == ({}, {0, 3}, 2)
+
+
 def test_an_empty_answer_has_no_cpus():
     assert guest_cpus.parsed("") == guest_cpus.GuestCpus()
 

@@ -18,7 +18,9 @@ def begin(guest: Asked, place: str, program: str, cpus: Iterable[int], longest: 
     """Start *program* with its CPU, its file and *arguments* on each of *cpus*; each job ends by itself after *longest* seconds."""
     encoded = base64.b64encode(program.encode()).decode()
     numbers = " ".join(map(str, cpus))
-    one = f"echo $$ > {place}.pid.$cpu; exec timeout {longest:.0f} taskset -c $cpu perl {place}.pl $cpu {place}.out.$cpu {' '.join(map(str, arguments))}"
+    given = " ".join(map(str, arguments))
+    runs = f"timeout {longest:.0f} taskset -c $cpu perl {place}.pl $cpu {place}.out.$cpu {given}"
+    one = f"echo $$ > {place}.pid.$cpu; exec {runs}"
     guest.ask(
         # A job of that CPU which was left over when it went is another one.
         f"echo {encoded} | base64 -d > {place}.pl; for cpu in {numbers}; do "

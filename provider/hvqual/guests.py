@@ -23,6 +23,7 @@ from provider.hvqual.heartbeat import NETWORK, SERIAL, Observer
 from provider.hvqual.images import Image
 from provider.hvqual.params import Guests
 from provider.hvqual.record import Record
+from provider.hvqual.stalled import Monitor
 from provider.hvqual.wait import WaitTimeoutError, until
 from provider.hvqual.witness import Witness
 
@@ -39,6 +40,8 @@ class Guest:
         self.name = spec.name
         self.vm: Any = None
         self.observer: Optional[Observer] = None
+        # Who asks its QEMU, below all that a case does with the guest.
+        self.monitor: Optional[Monitor] = None
         self._witness: Optional[Witness] = None
         self._session: Any = None
         self.logins = 0
@@ -47,9 +50,9 @@ class Guest:
         # What its definition says while it runs as something else (edited, or something was plugged): its model from its next start on.
         self.edited: Optional[Spec] = None
 
-    def join(self, vm: Any, observer: Observer, record: Record) -> None:
-        """Take the avocado-vt object and the observer of this guest, once it is defined."""
-        self.vm, self.observer = vm, observer
+    def join(self, vm: Any, observer: Observer, record: Record, monitor: Monitor) -> None:
+        """Take the avocado-vt object, the observer and the monitor of this guest, once it is defined."""
+        self.vm, self.observer, self.monitor = vm, observer, monitor
         observer.watch(self.name, self.place.heartbeat)
         self._witness = Witness(self, observer, record)
 

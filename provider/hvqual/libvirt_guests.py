@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional
 from virttest import virsh
 
 import libvirt
-from provider.hvqual import capability, host_config, image_disks, images, marks, together, warm
+from provider.hvqual import capability, host_config, image_disks, images, marks, stalled, together, warm
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import Place, Spec, domain_xml
 from provider.hvqual.expect import Expect
@@ -84,7 +84,8 @@ def defined(
             for spec in host_config.specs(found, stem, wanted):
                 guest = Guest(spec, image, place_of(case, spec, accelerator), wanted)
                 stack.enter_context(_domain(case, guest, expect, making))
-                guest.join(_vm(case, guest, truth.bridge(wanted.network)), observer, case.record)
+                vm = _vm(case, guest, truth.bridge(wanted.network))
+                guest.join(vm, observer, case.record, stalled.under_libvirt(spec.name, uri))
                 stack.callback(case.env.unregister_vm, spec.name)
                 guests.append(guest)
             yield Stand(guests, expect, case, truth, observer, warm)

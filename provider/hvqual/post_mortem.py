@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Optional
 
-from provider.hvqual import host_process
+from provider.hvqual import host_process, stalled
 from provider.hvqual.guests import Guest
 from provider.hvqual.record import Record
 
@@ -25,7 +25,8 @@ LONGEST = 16 * 1024 * 1024
 
 
 def examine(guest: Guest, record: Record, qemu_log: Optional[Path] = None) -> None:
-    """Keep the guest's console and QEMU's log as evidence; write down a panic, a stall, and a QEMU that died while its guest was on."""
+    """Keep the guest's console, QEMU's log and what stands still; write down a panic, a stall, and a QEMU that died with its guest on."""
+    stalled.keep(guest, record)
     console = _text(Path(guest.place.console_log))
     if console:
         record.evidence_file(Path(guest.place.console_log), f"console of {guest.name}")

@@ -15,7 +15,17 @@ from typing import Any, Callable
 
 from avocado.core.exceptions import TestError
 
-from provider.hvqual import capability, host_config, host_process, images, marks, qemu_memory, qemu_power, together
+from provider.hvqual import (
+    capability,
+    host_config,
+    host_process,
+    images,
+    marks,
+    qemu_memory,
+    qemu_power,
+    stalled,
+    together,
+)
 from provider.hvqual.any_stand import AnyStand
 from provider.hvqual.case import Case
 from provider.hvqual.domain_xml import TCG_MODEL, Place, kernel_cmdline
@@ -76,7 +86,8 @@ def described(case: Case[Any], otherwise: Callable[[Shape], Shape] = _as_it_is) 
                     stack.enter_context(temporary_path(path))
                 make_disks(spec)
                 params = _params(case, guest)
-                guest.join(case.env.create_vm("qemu", None, spec.name, params, case.test.bindir), observer, case.record)
+                vm = case.env.create_vm("qemu", None, spec.name, params, case.test.bindir)
+                guest.join(vm, observer, case.record, stalled.below(vm))
                 stack.callback(case.env.unregister_vm, spec.name)
                 stack.enter_context(temporary_process(f"-name {spec.name}", functools.partial(_pids, spec.name)))
                 guests.append(guest)

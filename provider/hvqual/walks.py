@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from avocado.core.exceptions import TestBaseException, TestError
 
-from provider.hvqual import engine, post_mortem, together
+from provider.hvqual import engine, post_mortem, stalled, together
 from provider.hvqual.expect import Expect
 from provider.hvqual.operations import power
 from provider.hvqual.record import Record
@@ -82,6 +82,7 @@ class Walks:
 
     def _explain(self, guest: Guest, done: Sequence[str], error: BaseException) -> None:
         # To do it again needs another QEMU: what became of this one is told before.
+        stalled.keep(guest, self.stand.expect.record)
         post_mortem.crashed(guest, self.stand.expect.record)
         again = engine.shortest(done, self.table, lambda names: self._fails(guest, names), self.replays, self.model)
         told = "Not replayed." if not self.replays else "It did not fail again: look at what else happened then."

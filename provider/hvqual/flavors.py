@@ -83,9 +83,11 @@ KEYS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def load(name: str) -> tuple[Flavor, ...]:
+def load(name: str, only: tuple[str, ...] = ()) -> tuple[Flavor, ...]:
     """
     Return the flavors of the file *name*, in its order; a bare name is looked for beside the provider's cfgs.
+
+    Those that *only* names, where it names any; TestError when the file does not have one of them.
 
     TestError with every mistake as file:line when it is not what the format says: half a flavor is no flavor.
     """
@@ -106,7 +108,20 @@ def load(name: str) -> tuple[Flavor, ...]:
     if errors:
         message = f"The flavor file is wrong: {'; '.join(f'{path}{error}' for error in errors)}. Correct it."
         raise TestError(message)
-    return tuple(flavor for flavor in flavors if flavor)
+    return _chosen(path, [flavor for flavor in flavors if flavor], only)
+
+
+def _chosen(path: Path, found: list[Flavor], only: tuple[str, ...]) -> tuple[Flavor, ...]:
+    """Return those of *found* that *only* names, all where it names none."""
+    names = [flavor.name for flavor in found]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        message = (
+            f"hv_flavors_only names {', '.join(unknown)}, but the flavors of '{path}' are {', '.join(names)}. Name some of those, "
+            "or none for all."
+        )
+        raise TestError(message)
+    return tuple(flavor for flavor in found if not only or flavor.name in only)
 
 
 def _flavor(parser: configparser.ConfigParser, section: str, text: str, errors: list[str]) -> Flavor | None:

@@ -69,7 +69,7 @@ def most(wanted: Guests, room: Capacity) -> int:
 
 def _patterns(wanted: Guests, room: Capacity) -> list[Shape]:
     """Return one VM of each flavor; pinned ones take the node's CPUs in turn."""
-    found = flavors.load(wanted.flavors)
+    found = flavors.load(wanted.flavors, wanted.flavors_only)
     asked = sum(flavor.memory_mib for flavor in found) * 1024
     if asked > room.memory_kib:
         message = (

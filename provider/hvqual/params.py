@@ -68,6 +68,8 @@ class Guests:
     """How much of a CPU each job takes that computes in a guest (percent)."""
     least_memory_mib: int
     flavors: str
+    flavors_only: Words
+    """The flavors of the file of which a VM stands on the node; none named: of each."""
     warm: bool
     reserve_cpus: int
     reserve_memory_mib: int

@@ -27,6 +27,7 @@ PARAMS = {
     "hv_at_once": "0",
     "hv_least_memory_mib": "128",
     "hv_flavors": "flavors_lab.ini",
+    "hv_flavors_only": "",
     "hv_warm": "no",
     "hv_disk_format": "raw",
     "hv_reserve_cpus": "0",

@@ -22,6 +22,7 @@ WANTED = Guests(
     at_once=0,
     least_memory_mib=128,
     flavors="flavors_lab.ini",
+    flavors_only=(),
     warm=False,
     reserve_cpus=0,
     reserve_memory_mib=0,
@@ -45,6 +46,22 @@ GOOD = "[a]\nvcpus = 1\nmemory_mib = 128\ndisks_mib = 32\nnics = 1\niothreads = 
 def wanted(**changes):
     """Return what a case wants of its guests, with changes."""
     return dataclasses.replace(WANTED, **changes)
+
+
+def test_patterns_are_of_those_flavors_that_are_named():
+    """One VM of each, in the order of the file; none named is all of them."""
+    some = host_config.shapes("patterns", wanted(flavors_only=("mixed", "small")), Capacity(8, 4 * GIB))
+    every = host_config.shapes("patterns", WANTED, Capacity(8, 4 * GIB))
+    assert [shape.vcpus for shape in some] == [1, 2]
+    assert [len(shape.disks_mib) for shape in some] == [1, 2]
+    assert len(every) == 5
+
+
+def test_flavor_that_the_file_does_not_have_is_refused(tmp_path):
+    """Not one VM less, silently; the sentence names those that there are."""
+    (tmp_path / "f.ini").write_text(GOOD)
+    with pytest.raises(TestError, match=r"hv_flavors_only names b, c, but the flavors of '.*f.ini' are a\. Name some"):
+        flavors.load(str(tmp_path / "f.ini"), ("b", "a", "c"))
 
 
 def test_single_big_gets_all():

@@ -34,8 +34,9 @@ EMULATOR = "emulator"
 LOOK = 0.2
 # Behind the disk canary, which lies at 1 MiB; what lies so far apart no kernel makes one request of.
 FIRST, APART = 4 << 20, 16 << 10
-# Requests of a burst; each is larger than the one before, as QEMU keeps its workers for some seconds and makes more only for more at once.
-BURSTS = (256, 1024)
+# Requests of a burst; each is much larger than the one before, as QEMU keeps its workers for some seconds and makes more only for more
+# at once. It has 64 of them at the most (util/thread-pool.c): a first burst that gets them all leaves none to be born in the next one.
+BURSTS = (16, 1024)
 # What QEMU calls those of its threads that do I/O, which end when they had nothing to do for 10 s.
 WORKER, PATIENCE = "worker", 30.0
 # Letters of an MD5 sum.

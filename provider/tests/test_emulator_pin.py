@@ -113,6 +113,16 @@ def test_io_is_done_again_when_the_workers_of_before_sufficed(looks, monkeypatch
     assert looks[1] == [2]
 
 
+def test_a_burst_is_larger_by_the_workers_that_wait_for_work(looks, monkeypatch):
+    """They would take all of it, and none would be born."""
+    before, after = looks[0]
+    looks[0] = ([*before, at("emulator", 0, tid=7), at("emulator", 0, tid=8)], [*after, at("emulator", 0, tid=3)])
+    made = []
+    monkeypatch.setattr(emulator_pin, "_script", lambda _guest, requests, *, again: made.append((requests, again)))
+    burst(guest(), Expect(), Confined({"emulator": frozenset({0})}), 4)
+    assert made == [(6, False)]
+
+
 def test_a_worker_that_is_born_elsewhere_fails_the_guest(looks):
     """By its mask."""
     looks[0] = (looks[0][0], [*looks[0][0], at("emulator", 0, 1, tid=2)])

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 #: As on a node: QEMU may read and write what it is given alone, which root's does not show. HVQUAL_QEMU_USER=root: as labs are.
 QEMU_USER = os.environ.get("HVQUAL_QEMU_USER", "libvirt-qemu")
+#: The path of a custom build to put under test; the installed one by default.
+QEMU = os.environ.get("HVQUAL_QEMU")
 NODE_STATE = str(ROOT / "provider/hvqual/node_state.py")
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -114,7 +116,7 @@ def node():
         if shared.is_dir():
             shutil.copytree(shared, home / "images/cache")
         (home / "user").mkdir()
-        assert lab.up(qemu_user=QEMU_USER).up
+        assert lab.up(qemu=QEMU, qemu_user=QEMU_USER).up
         it = Node(home)
         built = it.run("avocado", "hvqual", "image", "build", "micro")
         assert built.returncode == 0, built.stderr

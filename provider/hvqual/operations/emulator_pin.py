@@ -162,7 +162,8 @@ def burst(guest: Guest, expect: Expect, confined: Confined, requests: int) -> No
     (count) and io_right (bool). TestError when no thread was born: nothing was shown then.
     """
     for again in (False, True):
-        born = _burst(guest, expect, confined, _script(guest, requests, again=again))
+        # As many more at once as there are idle workers, which take what comes before one is made.
+        born = _burst(guest, expect, confined, _script(guest, requests + len(_workers(guest)), again=again))
         if born or again:
             break
         with contextlib.suppress(WaitTimeoutError):

@@ -206,13 +206,25 @@ def counted(mode: str, expect: Expect) -> Iterator[None]:
     expect.record.observe("thp_faults_in_never" if mode == "never" else "thp_faults", made, "count")
 
 
+class Collapses:
+    """How many huge pages khugepaged has made of small ones since then, on the whole node."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self.before = events(COLLAPSES)
+
+    def made(self) -> int:
+        """Return how many there are by now."""
+        return events(COLLAPSES) - self.before
+
+
 @contextlib.contextmanager
-def collapses(expect: Expect) -> Iterator[None]:
-    """Observe thp_collapses (count): how many huge pages khugepaged made of small ones in the block, on the whole node."""
+def collapses(expect: Expect, since: Collapses | None = None) -> Iterator[Collapses]:
+    """Observe thp_collapses (count) at the end of the block: how many were made in it, or *since* it was begun to count."""
     with expect.record.step("khugepaged"):
-        before = events(COLLAPSES)
-        yield
-    expect.record.observe("thp_collapses", events(COLLAPSES) - before, "count")
+        since = since or Collapses()
+        yield since
+    expect.record.observe("thp_collapses", since.made(), "count")
 
 
 @contextlib.contextmanager
@@ -224,16 +236,19 @@ def busy_collapser() -> Iterator[None]:
         yield
 
 
-def collapsed(guest: Guest, expect: Expect, share: float, timeout: float) -> None:
+def collapsed(guest: Guest, expect: Expect, since: Collapses, share: float, timeout: float) -> None:
     """
-    Wait until khugepaged has *share* of the guest's memory in huge pages, *timeout* seconds at most.
+    Wait until *share* of the guest's memory is in huge pages and khugepaged has made some, *timeout* seconds at most.
 
+    So much may be in huge pages already, where little of it was taken apart: then nothing was waited for, and none seen to be made.
     Observe thp_collapsed (ratio) and collapse_time (s).
     """
     with expect.record.step("collapse", guest.name):
         start = time.monotonic()
         with contextlib.suppress(WaitTimeoutError):
-            until(lambda: part(guest.spec, ram_of(guest)) >= share, timeout, "khugepaged", interval=0.2)
+            until(
+                lambda: since.made() and part(guest.spec, ram_of(guest)) >= share, timeout, "khugepaged", interval=0.2
+            )
         expect.record.observe("thp_collapsed", part(guest.spec, ram_of(guest)), "ratio", guest.name)
         expect.record.observe("collapse_time", time.monotonic() - start, "s", guest.name)
 

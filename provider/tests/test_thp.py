@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Transparent huge pages: what is set is told from what is done, and what is done from what a guest has of it."""
 
+import itertools
+
 import pytest
 from avocado.core.exceptions import TestError, TestFail
 
@@ -153,10 +155,32 @@ def test_events_are_read(tmp_path):
         thp.events("thp_fault", file)
 
 
-def test_collapse_is_waited_for_and_no_longer(expect, behind):
+def test_collapse_is_waited_for_and_no_longer(expect, behind, monkeypatch):
     """The share that was reached is what is observed, also when it was not enough."""
+    monkeypatch.setattr(thp, "events", lambda _, counts=itertools.count(): next(counts))
     behind[:] = [Mapping(1, resident=4096), Mapping(1, resident=4096, huge=4096)]
-    thp.collapsed(Guest(), expect, 0.8, 5)
+    thp.collapsed(Guest(), expect, thp.Collapses(), 0.8, 5)
     behind[:] = [Mapping(1, resident=4096, huge=2048)]
-    thp.collapsed(Guest(), expect, 0.8, 0.3)
+    thp.collapsed(Guest(), expect, thp.Collapses(), 0.8, 0.3)
     assert expect.record.seen["thp_collapsed"] == [1.0, 0.5]
+
+
+def test_memory_that_is_huge_already_waits_for_khugepaged(expect, behind, monkeypatch):
+    """Little of it was taken apart; that it is brought together is what is to be seen."""
+    counts = [7, 7, 7, 9]
+    monkeypatch.setattr(thp, "events", lambda _: counts.pop(0) if counts[1:] else counts[0])
+    behind[:] = [Mapping(1, resident=4096, huge=4096)]
+    since = thp.Collapses()
+    with thp.collapses(expect, since):
+        thp.collapsed(Guest(), expect, since, 0.8, 5)
+    assert expect.record.seen["thp_collapses"] == [2]
+    assert expect.record.seen["thp_collapsed"] == [1.0]
+
+
+def test_khugepaged_that_does_nothing_is_not_waited_for_for_ever(expect, behind, monkeypatch):
+    """None was made: that is what is observed."""
+    monkeypatch.setattr(thp, "events", lambda _: 7)
+    behind[:] = [Mapping(1, resident=4096, huge=4096)]
+    with thp.collapses(expect) as since:
+        thp.collapsed(Guest(), expect, since, 0.8, 0.3)
+    assert expect.record.seen["thp_collapses"] == [0]

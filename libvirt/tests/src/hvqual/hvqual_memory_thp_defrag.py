@@ -36,8 +36,8 @@ def run(test, params, env):
             stand.each(thp.as_set, "never")
         held = patterns.laid(stand.guests, own.pattern_mib)
         with thp.held_at("always"), thp.busy_collapser(), stand.watched():
-            with thp.collapses(stand.expect):
+            with thp.collapses(stand.expect) as since:
                 stand.each(thp.written, own.fill_share)
-                stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)
+                stand.each(thp.collapsed, since, own.collapse_share, own.collapse_timeout)
                 stand.each(thp.as_set, "always")
             stand.each(patterns.kept, held)

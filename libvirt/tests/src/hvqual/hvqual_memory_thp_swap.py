@@ -41,7 +41,7 @@ def run(test, params, env):
             with stand.watched():
                 stand.each(thp.filled, own.fill_share, "always")
                 with swap.area(own.swap_kind, own.swap_mib, folder), pressure.squeezing(stand, own.squeeze_share):
-                    pass
+                    since = thp.Collapses()
                 stand.each(patterns.kept, held)
-                with thp.busy_collapser(), thp.collapses(stand.expect):
-                    stand.each(thp.collapsed, own.collapse_share, own.collapse_timeout)
+                with thp.busy_collapser(), thp.collapses(stand.expect, since):
+                    stand.each(thp.collapsed, since, own.collapse_share, own.collapse_timeout)

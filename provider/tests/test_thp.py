@@ -157,7 +157,8 @@ def test_events_are_read(tmp_path):
 
 def test_collapse_is_waited_for_and_no_longer(expect, behind, monkeypatch):
     """The share that was reached is what is observed, also when it was not enough."""
-    monkeypatch.setattr(thp, "events", lambda _, counts=itertools.count(): next(counts))
+    counts = itertools.count()
+    monkeypatch.setattr(thp, "events", lambda _: next(counts))
     behind[:] = [Mapping(1, resident=4096), Mapping(1, resident=4096, huge=4096)]
     thp.collapsed(Guest(), expect, thp.Collapses(), 0.8, 5)
     behind[:] = [Mapping(1, resident=4096, huge=2048)]

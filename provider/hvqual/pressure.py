@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 # What a cgroup has in use and may have, version 1 and version 2.
 USAGE = ("memory.usage_in_bytes", "memory.current")
 LIMIT = ("memory.limit_in_bytes", "memory.max")
-# How often a limit is lowered, and how long it is waited for the guest's memory each time (s): the kernel takes what it finds cold first,
-# which may be memory of QEMU itself.
-TURNS, SETTLE = 2, 10.0
+# How often a limit is lowered: the kernel takes what it finds cold first, which may be memory of QEMU itself. And how long it is waited for
+# the guest's memory each time (s): the kernel takes it while the limit is set, so it is as good as there.
+TURNS, SETTLE = 2, 2.0
 
 
 @contextmanager

@@ -105,9 +105,35 @@ def test_a_boot_that_is_owed_is_in_the_sequence(tree, leaf, profile):
     assert boots_of(own.sequence.split(), path) > 0
 
 
+MADE_BY = {
+    "plug_time": {"plug", "dimm_plug"},
+    "unplug_time": {"unplug", "dimm_unplug"},
+    "balloon_time": {"balloon_take", "balloon_give"},
+}
+"""What is observed by some operations alone."""
+OWING = [
+    (tree, leaf, name)
+    for tree, leaf in LEAVES
+    if "hv_sequence" in leaf
+    for name in MADE_BY
+    if name in leaf["hv_observations"].split()
+]
+
+
+@pytest.mark.parametrize(("tree", "leaf", "name"), OWING, ids=[f"{leaf['name']}-{name}" for _, leaf, name in OWING])
+@pytest.mark.parametrize("profile", ["smoke", "lab", "nightly", "production"])
+def test_what_makes_an_owed_observation_is_in_the_sequence(tree, leaf, name, profile):
+    """As with boots: seen, a shortened sequence without the balloon."""
+    params = leaf.copy()
+    params["hv_profile"] = profile
+    own = Reader(params).read(own_settings(module_of(tree, leaf)))
+    assert MADE_BY[name] & set(own.sequence.split())
+
+
 def test_sequences_owe_boots():
-    """Without one of them the test above would ask nothing."""
+    """Without one of them the tests above would ask nothing."""
     assert SEQUENCES
+    assert {name for _, _, name in OWING} == set(MADE_BY)
 
 
 def test_something_is_parsed():

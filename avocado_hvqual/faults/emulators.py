@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,10 +27,15 @@ os.execv("{real}", ["{real}", *argv])
 
 
 def wrapper(folder: Path, edit: str) -> Path:
-    """Put the QEMU that lies by *edit* into *folder*, where libvirt can run it; return its path."""
+    """
+    Put the QEMU that lies by *edit* into *folder*, where libvirt can run it; return its path.
+
+    The system's Python runs it: ours may be below a home that the user of QEMU cannot read (seen: 'cannot execute binary').
+    """
     folder.chmod(0o755)
     path = folder / "qemu-system-x86_64"
-    path.write_text(WRAPPER.format(python=sys.executable, real=REAL, edit=EDITS[edit]), encoding="utf-8")
+    python = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
+    path.write_text(WRAPPER.format(python=python, real=REAL, edit=EDITS[edit]), encoding="utf-8")
     path.chmod(0o755)
     return path
 

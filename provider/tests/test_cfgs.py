@@ -12,8 +12,12 @@ import pytest
 from virttest import bootstrap, cartesian_config
 from virttest.utils_params import Params
 
-from provider.hvqual.engine import Model, Operation
+from provider.hvqual.cpu_pairs import covered
+from provider.hvqual.engine import Model, Operation, sequence
+from provider.hvqual.operations.followed import UP
+from provider.hvqual.operations.table import CPU, LIFECYCLE
 from provider.hvqual.params import Guests, Identity, Reader
+from provider.tests.support import Record
 
 pytestmark = pytest.mark.contract
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,9 +134,25 @@ def test_what_makes_an_owed_observation_is_in_the_sequence(tree, leaf, name, pro
     assert MADE_BY[name] & set(own.sequence.split())
 
 
+PAIRED = [(tree, leaf) for tree, leaf in LEAVES if "hv_pairs_of" in leaf]
+
+
+@pytest.mark.parametrize(("tree", "leaf"), PAIRED, ids=[leaf["name"] for _, leaf in PAIRED])
+@pytest.mark.parametrize("profile", ["smoke", "lab", "nightly", "production"])
+def test_each_sequence_is_allowed_and_has_its_pairs(tree, leaf, profile):
+    """From a guest that runs; the pairs are those that the profile asks of this configuration."""
+    params = leaf.copy()
+    params["hv_profile"] = profile
+    own = Reader(params).read(own_settings(module_of(tree, leaf)))
+    assert sequence(own.sequence, {**LIFECYCLE, **CPU}, UP)
+    assert own.pairs_of
+    covered(own.sequence, own.pairs_of, Record())
+
+
 def test_sequences_owe_boots():
     """Without one of them the tests above would ask nothing."""
     assert SEQUENCES
+    assert len(PAIRED) == 6
     assert {name for _, _, name in OWING} == set(MADE_BY)
 
 

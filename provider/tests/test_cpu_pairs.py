@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which operations stand between two of hotplug, and walks that must have certain operations in them."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from avocado.core.exceptions import TestError
 
 from provider.hvqual import walks
 from provider.hvqual.cpu_pairs import covered, pairs
-from provider.hvqual.engine import sequence
 from provider.hvqual.operations.followed import UP
 from provider.hvqual.operations.table import CPU, LIFECYCLE, PLUGGED
 from provider.hvqual.record import Record
@@ -60,21 +58,3 @@ def test_a_walk_that_cannot_have_it_is_an_error(monkeypatch):
     monkeypatch.setattr(walks, "TURNS", 5)
     with pytest.raises(TestError, match="Raise hv_steps"):
         walks.Walks(None, LIFECYCLE, 0, model=UP)._chosen("seed", 2, ("plug",))
-
-
-def test_each_sequence_of_the_cfg_is_allowed_and_has_its_pairs(tmp_path):
-    """The sequences that are shipped, under each profile and host configuration, from a guest that runs."""
-    text = (CFGS / "hvqual_cpu.cfg").read_text(encoding="utf-8")
-    leaf = text[text.index("- mix.sequence:") : text.index("- mix.random_combination:")]
-    sequences = re.findall(r"hv_sequence\w* = (.*)", leaf)
-    wanted = re.findall(r"hv_pairs_of(?:_lab)? = (.*)", leaf)
-    assert len(sequences) == 6
-    for number, names in enumerate(sequences):
-        sequence(names, {**LIFECYCLE, **CPU}, UP)
-        covered(names, wanted[number % 3 > 0].split(), Record(_folder(tmp_path, number)))
-
-
-def _folder(above, number):
-    folder = above / str(number)
-    folder.mkdir()
-    return folder

@@ -134,6 +134,28 @@ def test_what_makes_an_owed_observation_is_in_the_sequence(tree, leaf, name, pro
     assert MADE_BY[name] & set(own.sequence.split())
 
 
+SHARED = sorted({(tree, leaf["hv_id"]) for tree, leaf in LEAVES if "hv_sequence" in leaf})
+
+
+def played(tree, use_case, profile):
+    """Return what the sequences of a use case have in them under a profile, all configurations and axes together."""
+    found = set()
+    for _, leaf in [
+        one for one in LEAVES if one[0] == tree and one[1]["hv_id"] == use_case and "hv_sequence" in one[1]
+    ]:
+        params = leaf.copy()
+        params["hv_profile"] = profile
+        found |= set(Reader(params).read(own_settings(module_of(tree, leaf))).sequence.split())
+    return found
+
+
+@pytest.mark.parametrize(("tree", "use_case"), SHARED, ids=[use_case for _, use_case in SHARED])
+@pytest.mark.parametrize("profile", ["smoke", "lab"])
+def test_what_is_gone_through_nightly_is_shared_by_the_configurations_of_a_lab(tree, use_case, profile):
+    """A lab shares operations between configurations; none may fall out of all of them (seen, when sequences were shortened)."""
+    assert played(tree, use_case, "nightly") - played(tree, use_case, profile) == set()
+
+
 PAIRED = [(tree, leaf) for tree, leaf in LEAVES if "hv_pairs_of" in leaf]
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which operations stand between two of hotplug, and walks that must have certain operations in them."""
 
-from pathlib import Path
-
 import pytest
 from avocado.core.exceptions import TestError
 
@@ -11,8 +9,6 @@ from provider.hvqual.cpu_pairs import covered, pairs
 from provider.hvqual.operations.followed import UP
 from provider.hvqual.operations.table import CPU, LIFECYCLE, PLUGGED
 from provider.hvqual.record import Record
-
-CFGS = Path(__file__).resolve().parents[2] / "libvirt/tests/cfg/hvqual"
 
 
 def test_an_operation_and_what_undoes_it_are_one():

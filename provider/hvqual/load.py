@@ -75,7 +75,7 @@ def touch(guest: AskedBySpec, expect: Expect, timeout: float) -> None:
         each = max(1, promised // guest.spec.vcpus)
         _start(guest, f"touch {each} {guest.spec.vcpus} {PLACE}.held", timeout)
         try:
-            text = until(lambda: _ended(guest), timeout + 10, f"'{guest.name}' to write {promised} MiB", interval=0.5)
+            text = until(lambda: _ended(guest), timeout + 10, f"'{guest.name}' to write {promised} MiB", interval=0.2)
         except WaitTimeoutError as error:
             fail(expect.record, "wrong-result", f"'{guest.name}' cannot use its memory. {error}", guest.name)
         told = results(text)

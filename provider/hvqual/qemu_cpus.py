@@ -25,6 +25,8 @@ from provider.hvqual.wait import WaitTimeoutError, until
 
 SETTLE = 20.0
 EVENTS = 10.0
+GONE = 2.0
+"""Seconds for what QEMU tells at once: it says that a device is gone before its guest can say that it gave it away."""
 PREFIX = "vcpu"
 INSERTED, EJECTED, DONE = 1, (3, 0x103), 0
 
@@ -117,7 +119,7 @@ def _asked(guest: Guest, command: str) -> Any:
         raise TestError(message) from None
 
 
-def _heard(guest: Guest, below: Below, name: str, vcpus: Ids, sources: tuple[int, ...]) -> None:
+def _heard(guest: Guest, below: Below, name: str, vcpus: Ids, sources: tuple[int, ...], within: float = EVENTS) -> None:
     """Observe *name*: QEMU told of each of *vcpus* that its guest confirmed what was asked for, or, without *sources*, that it is gone."""
 
     def there() -> bool:
@@ -125,7 +127,7 @@ def _heard(guest: Guest, below: Below, name: str, vcpus: Ids, sources: tuple[int
         return all(_ost(events, vcpu, sources) if sources else _deleted(events, vcpu) for vcpu in vcpus)
 
     try:
-        done = until(there, EVENTS, f"{name} of '{guest.name}'")
+        done = until(there, EVENTS if sources else GONE, f"{name} of '{guest.name}'")
     except WaitTimeoutError:
         done = False
     below.record.observe(name, done, "bool", guest.name)

@@ -37,9 +37,10 @@ class Stand(AnyStand[Expect]):
         self.case.record.observe("warm_guests", restored, "count")
 
     def _armed(self, guest: Guest) -> None:
-        """Have the agent there and the canaries laid in a guest that runs."""
-        power.agent_there(guest, self.expect)
+        """Have the canaries laid and the agent there in a guest that runs."""
+        # The agent comes a while after the first heartbeat, in which there is a login to be made.
         guest.witness.arm()
+        power.agent_there(guest, self.expect)
 
     def _restored(self) -> int:
         """Return how many guests go on from their save files: all of them or none."""

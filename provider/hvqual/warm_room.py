@@ -11,12 +11,13 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
-MOST_BYTES = 8 << 30
-"""So much may lie there; a set that is held just now counts, and stays although it is too much."""
+MOST_BYTES = 24 << 30
+"""So much may lie there, and no more than half of what the disk has for it; a set that is held just now counts, and stays."""
 SET = re.compile(r"[0-9a-f]{16}")
 FILES = "*.save*"
 
@@ -34,14 +35,14 @@ def held(folder: Path) -> Iterator[None]:
 
 def bound(home: Path, most: Optional[int] = None) -> list[str]:
     """
-    Remove sets below *home* that nobody holds, until no more than *most* bytes (`MOST_BYTES`) are left; return those that went.
+    Remove sets below *home* that nobody holds, until no more than *most* bytes (`room`) are left; return those that went.
 
     What was not used for longest goes first. What cannot be removed stays, and stops nothing.
     """
-    most = MOST_BYTES if most is None else most
     used = {path: _used(path) for path in _sets(home)}
     sizes = {path: _size(path) for path in used}
     left, gone = sum(sizes.values()), []
+    most = room(home, left) if most is None else most
     for path in sorted(used, key=lambda one: used[one]):
         if left <= most:
             break
@@ -49,6 +50,13 @@ def bound(home: Path, most: Optional[int] = None) -> list[str]:
             left -= sizes[path]
             gone.append(path.name)
     return gone
+
+
+def room(home: Path, used: int) -> int:
+    """Return how many bytes the sets below *home* may take, which take *used* now; two builds' were 9 GiB, and the disk is not ours."""
+    if not home.is_dir():
+        return MOST_BYTES
+    return min(MOST_BYTES, (used + shutil.disk_usage(home).free) // 2)
 
 
 def _hold(folder: Path) -> int:

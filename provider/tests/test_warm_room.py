@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -195,3 +196,11 @@ def test_what_cannot_be_removed_stays_and_stops_nothing(home: Path, monkeypatch:
     monkeypatch.setattr(Path, "unlink", unlink)
     assert bound(home, 3 * MIB) == [f"{number:016x}" for number in (1, 2)]
     assert left(home) == [0, 3, 4]
+
+
+def test_the_sets_take_half_of_what_the_disk_has_for_them_at_most(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=6 * MIB))
+    assert warm_room.room(home, 2 * MIB) == 4 * MIB
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 50))
+    assert warm_room.room(home, 0) == warm_room.MOST_BYTES
+    assert warm_room.room(home / "none", 0) == warm_room.MOST_BYTES

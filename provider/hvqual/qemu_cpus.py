@@ -119,7 +119,7 @@ def _asked(guest: Guest, command: str) -> Any:
         raise TestError(message) from None
 
 
-def _heard(guest: Guest, below: Below, name: str, vcpus: Ids, sources: tuple[int, ...], within: float = EVENTS) -> None:
+def _heard(guest: Guest, below: Below, name: str, vcpus: Ids, sources: tuple[int, ...]) -> None:
     """Observe *name*: QEMU told of each of *vcpus* that its guest confirmed what was asked for, or, without *sources*, that it is gone."""
 
     def there() -> bool:

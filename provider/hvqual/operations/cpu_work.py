@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests whose CPUs work while some are plugged and unplugged: each computes rightly, is interrupted, and loses no task."""
+"""Guests whose CPUs work while some are plugged and unplugged: each computes rightly, is interrupted, called by others, loses no task."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from provider.hvqual import computing, guest_cpus, together
+from provider.hvqual import computing, guest_cpus, ipi, together
 from provider.hvqual.expect import Expect
 from provider.hvqual.guest_cpus import GuestCpus
 from provider.hvqual.guests import Guest
-from provider.hvqual.operations import cpu_hotplug
+from provider.hvqual.operations import boots, cpu_hotplug
 from provider.hvqual.steps import fail
 from provider.hvqual.vcpu_ids import apic_ids
 
@@ -24,9 +24,10 @@ LONGEST = 300.0
 
 def each_computes(guest: Guest, expect: Expect | Below) -> None:
     """
-    Have each CPU of the guest compute for a moment, bound to it; observe what `computing.advance` does, and vcpu_interrupts (count).
+    Have each CPU of the guest compute for a moment, bound to it; observe what `computing.advance` does, vcpu_interrupts and ipi_time.
 
-    That is how many interrupts of its own timer each CPU has had meanwhile.
+    Those are how many interrupts of its own timer each CPU has had meanwhile (count), and how long the first CPU waited for what it
+    called for on each other one (s).
     """
     with expect.record.step("compute", guest.name):
         before = guest_cpus.told(guest)
@@ -34,6 +35,9 @@ def each_computes(guest: Guest, expect: Expect | Below) -> None:
         computing.advance(guest, expect.record, before.online)
         _interrupted(guest, expect, before, guest_cpus.told(guest))
         computing.end(guest)
+        for cpu, took in ipi.longest(guest, before.online).items():
+            with boots.labelled(expect.record, guest, f"CPU {cpu}, APIC id {before.apic.get(cpu)}"):
+                expect.record.observe("ipi_time", took, "s", guest.name)
 
 
 def _interrupted(guest: Guest, expect: Expect | Below, before: GuestCpus, after: GuestCpus) -> None:

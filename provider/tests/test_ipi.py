@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""IPIs in a guest: what its program says is read, a CPU that does not answer is told, and silence is never taken for an answer."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from avocado.core.exceptions import TestError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.hvqual import ipi
+
+
+def guest(answer: str) -> SimpleNamespace:
+    return SimpleNamespace(name="hvq-1", ask=lambda _command: answer)
+
+
+def test_the_longest_call_of_each_cpu_but_the_first_is_told() -> None:
+    assert ipi.longest(guest("cpu 1 0.000250\ncpu 3 0.012000\n"), {0, 1, 3}) == {1: 0.00025, 3: 0.012}  # type: ignore[arg-type]
+
+
+def test_a_guest_with_one_cpu_has_nobody_to_call() -> None:
+    assert ipi.longest(guest(""), {0}) == {}  # type: ignore[arg-type]
+
+
+def test_behind_a_cpu_that_took_too_long_nobody_needs_to_have_been_called() -> None:
+    assert ipi.longest(guest("cpu 1 3.496283\n"), {0, 1, 2}) == {1: 3.496283}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "cpu 1 0.000250\n",
+        "cpu 1 0.000250\ncpu 2 refuses: Permission denied\ncpu 2 0.000000\n",
+        "sh: perl: not found\n",
+        "clock_gettime: Function not implemented\n",
+    ],
+)
+def test_a_cpu_of_which_nothing_is_known_ends_the_case_with_what_the_guest_said(answer: str) -> None:
+    with pytest.raises(TestError) as caught:
+        ipi.longest(guest(answer), {0, 1, 2})  # type: ignore[arg-type]
+    assert repr(answer) in str(caught.value)
+    assert "2]" in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_whatever_a_guest_says_is_read_without_an_accident(text: str) -> None:
+    assert all(cpu >= 0 and took >= 0 for cpu, took in ipi.parsed(text).items())
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the program has the numbers of x86-64's system calls")
+def test_the_program_measures_on_this_machine_or_says_why_it_cannot() -> None:
+    perl = shutil.which("perl")
+    assert perl is not None
+    cpu = max(os.sched_getaffinity(0))
+    ran = subprocess.run([perl, "-", "2", "1", str(cpu)], input=ipi.PROGRAM, capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+    told = ipi.parsed(ran.stdout)
+    assert (0 < told[cpu] < 60) if told else f"cpu {cpu} refuses: " in ran.stdout
+
+
+def test_the_guest_runs_just_that_program_on_its_first_cpu() -> None:
+    asked: list[str] = []
+
+    def ask(command: str) -> str:
+        asked.append(command)
+        return "cpu 4 0.000001\n"
+
+    ipi.longest(SimpleNamespace(name="hvq-1", ask=ask), [4, 2])  # type: ignore[arg-type]
+    assert base64.b64decode(asked[0].split()[1]).decode() == ipi.PROGRAM
+    assert f"taskset -c 2 perl - {ipi.ROUNDS} {ipi.ENOUGH:g} 4 " in asked[0]

@@ -85,12 +85,12 @@ def test_io_under_pins_shows_a_thread_that_is_born_and_right_data(looks):
 
 
 def test_io_that_makes_no_thread_proves_nothing(looks):
-    """It is no failure of the product, and is tried once more."""
+    """It is no failure of the product, and is tried with more, and once more."""
     looks[0] = (looks[0][0], looks[0][0])
     expect = Expect()
     with pytest.raises(TestError, match="made no thread"):
         burst(guest(), expect, Confined({"emulator": frozenset({0})}), 4)
-    assert looks[1] == [2]
+    assert looks[1] == [3]
     assert expect.seen["threads_born"] == 0
 
 
@@ -101,8 +101,8 @@ def test_io_is_done_again_when_the_workers_of_before_sufficed(looks, monkeypatch
 
     def threads(_):
         asked.append(looks[1][0])
-        # The worker of before is there until the first burst is over, then ends; the second burst makes another one.
-        return {0: after, 1: after if asked.count(1) < 4 else before}.get(
+        # The worker of before is there until the second burst is over, then ends; the third burst makes another one.
+        return {0: after, 1: after, 2: after if asked.count(2) < 4 else before}.get(
             looks[1][0], [*before, at("emulator", 0, tid=3)]
         )
 
@@ -110,7 +110,18 @@ def test_io_is_done_again_when_the_workers_of_before_sufficed(looks, monkeypatch
     expect = Expect()
     burst(guest(), expect, Confined({"emulator": frozenset({0})}), 4)
     assert expect.seen["threads_born"] == 1
-    assert looks[1] == [2]
+    assert looks[1] == [3]
+
+
+def test_more_requests_are_tried_before_anybody_waits(looks, monkeypatch):
+    before, after = looks[0]
+    monkeypatch.setattr(
+        emulator_pin, "threads", lambda _: after if looks[1][0] < 2 else [*after, at("emulator", 0, tid=3)]
+    )
+    monkeypatch.setattr(emulator_pin, "until", None)
+    expect = Expect()
+    burst(guest(), expect, Confined({"emulator": frozenset({0})}), 4)
+    assert (before != after, expect.seen["threads_born"], looks[1]) == (True, 1, [2])
 
 
 def test_a_burst_is_larger_by_the_workers_that_wait_for_work(looks, monkeypatch):

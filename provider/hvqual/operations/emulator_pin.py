@@ -38,6 +38,8 @@ FIRST, APART = 4 << 20, 16 << 10
 # once. A guest's kernel hands over 32 at a time, which a worker that is idle still while they come takes alone (seen: of 17 none was born).
 # QEMU has 64 of them at the most (util/thread-pool.c): a first burst that gets them all (96 did) leaves none to be born in the next one.
 BURSTS = (48, 1024)
+# Where none was born (one worker of an IOThread was enough for 48), so many times as many are quicker than the 10 s until workers end.
+MORE = 4
 # What QEMU calls those of its threads that do I/O, which end when they had nothing to do for 10 s.
 WORKER, PATIENCE = "worker", 30.0
 # Letters of an MD5 sum.
@@ -159,16 +161,14 @@ def burst(guest: Guest, expect: Expect, confined: Confined, requests: int) -> No
     """
     Have the guest write so many *requests* to its disk at once and read them again; expect each thread that is there or is born to stay.
 
-    When none was born, as those that were there sufficed, it is done once more after they have ended. Observe threads_born, pin_strays
-    (count) and io_right (bool). TestError when no thread was born: nothing was shown then.
+    When none was born, as those that were there sufficed, it is done with more requests, and then once more after they have ended.
+    Observe threads_born, pin_strays (count) and io_right (bool). TestError when no thread was born: nothing was shown then.
     """
-    for again in (False, True):
-        # As many more at once as there are workers: what these take makes none.
-        born = _burst(guest, expect, confined, _script(guest, requests + len(_workers(guest)), again=again))
-        if born or again:
-            break
+    born = _burst(guest, expect, confined, requests) or _burst(guest, expect, confined, MORE * requests)
+    if not born:
         with contextlib.suppress(WaitTimeoutError):
             until(lambda: not _workers(guest), PATIENCE, f"the workers of '{guest.name}' to end", interval=LOOK)
+        born = _burst(guest, expect, confined, requests, again=True)
     expect.record.observe("threads_born", born, "count", guest.name)
     if not born:
         message = f"The I/O of '{guest.name}' made no thread of its QEMU: where such run is unknown."
@@ -179,8 +179,9 @@ def _workers(guest: Guest) -> list[At]:
     return [at for at in threads(guest) if at.thread.name == WORKER]
 
 
-def _burst(guest: Guest, expect: Expect, confined: Confined, script: str) -> int:
-    """Have the guest do *script*, and return how many threads were born meanwhile."""
+def _burst(guest: Guest, expect: Expect, confined: Confined, requests: int, *, again: bool = False) -> int:
+    """Have the guest do so many requests, and as many more as workers wait for some; return how many threads were born meanwhile."""
+    script = _script(guest, requests + len(_workers(guest)), again=again)
     before = {at.thread.tid for at in threads(guest)}
     with expect.record.step("burst of I/O", guest.name), ThreadPoolExecutor(1) as pool:
         ran, born = _clocks(guest), set()

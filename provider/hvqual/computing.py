@@ -125,7 +125,7 @@ def advance(guest: Asked, record: Record, cpus: Iterable[int], moved: Iterable[i
         return all(_turns(now, cpu) > _turns(before, cpu) for cpu in wanted)
 
     try:
-        until(went_on, PATIENCE, f"the jobs on the CPUs {sorted(wanted)} of '{vm}' to go on", interval=0.2)
+        until(went_on, PATIENCE, f"the jobs on the CPUs {sorted(wanted)} of '{vm}' to go on", interval=0.1)
     except WaitTimeoutError as error:
         stalled = [cpu for cpu in sorted(wanted) if _turns(now, cpu) <= _turns(before, cpu)]
         message = f"The CPUs {stalled} of '{vm}' compute nothing. {error} {cpu_jobs.complaints(guest, PLACE)}".strip()

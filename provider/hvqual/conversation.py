@@ -12,8 +12,8 @@ import secrets
 import shlex
 from typing import Any
 
-# What aexpect reads in one go; what has come is looked at then, so it is no pause.
-_GATHER_S = 0.02
+# After so much silence what has come is looked at: each answer waits for it once, and there are some thousands in a campaign.
+_GATHER_S = 0.002
 
 
 def ask(session: Any, command: str, timeout: float) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from virttest import utils_logfile
 
 from provider.hvqual.wait import WaitTimeoutError, until
 
-_GATHER_S = 0.05
+_GATHER_S = 0.005
 """What aexpect reads in one go. A question that came in two pieces is looked at again with the second."""
 _STEP_S = 10.0
 """For so long each step of a login may take, as in avocado-vt."""

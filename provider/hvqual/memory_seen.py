@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provider.hvqual.record import Record
 
 KILLED = "dmesg | grep -c 'Out of memory' || true"
-POLL = 0.2
+POLL = 0.1
 
 
 class Host(Protocol):

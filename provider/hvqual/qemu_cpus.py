@@ -95,7 +95,7 @@ def held(guest: Guest, below: Below) -> GuestCpus:
         return frozenset(seen[-1].apic.values()) == apic and len(seen[-1].present) == len(ids)
 
     try:
-        until(there, SETTLE, f"the CPUs of '{guest.name}'", interval=0.2)
+        until(there, SETTLE, f"the CPUs of '{guest.name}'", interval=0.1)
     except WaitTimeoutError:
         wrong.append(f"its kernel has the APIC ids {sorted(seen[-1].apic.values())} instead of {sorted(apic)}")
     found = {

@@ -26,7 +26,7 @@ NODE = 1
 DELETED, CONFIRMED = "DEVICE_DELETED", "ACPI_DEVICE_OST"
 # What the guest's firmware says of a request to eject (ACPI 6, _OST), and with which status it has not (yet) refused: done, in progress.
 EJECTION, NOT_REFUSED = (3, 0x103), (0, 0x84)
-POLL = 0.2
+POLL = 0.1
 
 
 def params(spec: Spec) -> dict[str, str]:

@@ -124,7 +124,7 @@ def held(guest: Guest, expect: Expect, live: Ids, config: Ids, offline: Ids = fr
 
     wrong = []
     try:
-        until(there, SETTLE, f"the CPUs of '{guest.name}'", interval=0.2)
+        until(there, SETTLE, f"the CPUs of '{guest.name}'", interval=0.1)
     except WaitTimeoutError:
         now = seen[-1]
         wrong.append(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provider.hvqual.guests import Guest
 
 UNIT_KIB = 1024
-POLL = 0.2
+POLL = 0.1
 
 
 def take(guest: Guest, expect: Expect, share: float) -> None:

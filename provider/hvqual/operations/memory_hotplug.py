@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provider.hvqual.pattern import Pattern
 
 REFUSAL = "rejected by the guest"
-POLL = 0.2
+POLL = 0.1
 
 
 def plug(guest: Guest, expect: Expect, size_kib: int, node: int, page_kib: int = 0) -> Device:

@@ -41,5 +41,5 @@ def run(test, params, env):
             for _ in range(it.own.rounds):
                 stand.each(cpu_work.round_under_load)
             stand.hold()
-        stand.each(restart.restart, "reset")
-        stand.each(vcpu_map.as_modelled)
+        stand.all_at_once(restart.restart, "reset")
+        stand.all_at_once(vcpu_map.as_modelled)

@@ -135,6 +135,9 @@ def place_qemu(name: str, paths: LabPaths, qemu: str | None) -> None:
         wrapper.parent.mkdir(parents=True, exist_ok=True)
         wrapper.write_text(text, encoding="utf-8")
         wrapper.chmod(0o755)
+        # It is as old as what it runs: save files of warm guests are good for the same QEMU in another lab, and for no other one.
+        age = Path(qemu).stat().st_mtime_ns
+        os.utime(wrapper, ns=(age, age))
     note = paths.host(name) / "qemu.last"
     identity = f"{qemu} {Path(qemu).stat().st_mtime_ns}" if qemu else ""
     if note.exists() and note.read_text(encoding="utf-8") != identity:

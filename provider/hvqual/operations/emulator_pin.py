@@ -38,8 +38,9 @@ FIRST, APART = 4 << 20, 16 << 10
 # once. A guest's kernel hands over 32 at a time, which a worker that is idle still while they come takes alone (seen: of 17 none was born).
 # QEMU has 64 of them at the most (util/thread-pool.c): a first burst that gets them all (96 did) leaves none to be born in the next one.
 BURSTS = (48, 1024)
-# Where none was born (one worker of an IOThread was enough for 48), so many times as many are quicker than the 10 s until workers end.
-MORE = 4
+# Where none was born (one worker of an IOThread was enough for 48) some more are tried at once, which is quicker than until workers end:
+# 10 s after their last work, and a guest that syncs has some. With four times as many all 64 were born, and none in the next burst.
+MORE = (0, 16, 32, 48)
 # What QEMU calls those of its threads that do I/O, which end when they had nothing to do for 10 s.
 WORKER, PATIENCE = "worker", 30.0
 # Letters of an MD5 sum.
@@ -164,7 +165,7 @@ def burst(guest: Guest, expect: Expect, confined: Confined, requests: int) -> No
     When none was born, as those that were there sufficed, it is done with more requests, and then once more after they have ended.
     Observe threads_born, pin_strays (count) and io_right (bool). TestError when no thread was born: nothing was shown then.
     """
-    born = _burst(guest, expect, confined, requests) or _burst(guest, expect, confined, MORE * requests)
+    born = next(filter(None, (_burst(guest, expect, confined, requests + more) for more in MORE)), 0)
     if not born:
         with contextlib.suppress(WaitTimeoutError):
             until(lambda: not _workers(guest), PATIENCE, f"the workers of '{guest.name}' to end", interval=LOOK)

@@ -114,13 +114,12 @@ MADE_BY = {
     "unplug_time": {"unplug", "dimm_unplug"},
     "balloon_time": {"balloon_take", "balloon_give"},
     "balloon_error": {"balloon_take", "balloon_give"},
-    **dict.fromkeys(("plug_confirmed", "vcpu_online_time", "vcpus_as_asked"), {"plug"}),
-    **dict.fromkeys(("unplug_confirmed", "device_removed"), {"unplug"}),
-    **dict.fromkeys(("dimm_exact", "guest_gain_error", "pattern_placed", "pattern_backed"), {"dimm_plug"}),
+    **{name: {"plug"} for name in ("plug_confirmed", "vcpu_online_time", "vcpus_as_asked")},
+    **{name: {"unplug"} for name in ("unplug_confirmed", "device_removed")},
+    **{name: {"dimm_plug"} for name in ("dimm_exact", "guest_gain_error", "pattern_placed", "pattern_backed")},
     "guest_loss_error": {"dimm_unplug"},
-    **dict.fromkeys(
-        ("snapshot_time", "revert_time", "snapshot_disk", "snapshot_memory", "snapshot_process"), {"snapshot_revert"}
-    ),
+    **{f"snapshot_{name}": {"snapshot_revert"} for name in ("time", "disk", "memory", "process")},
+    "revert_time": {"snapshot_revert"},
 }
 """What is observed by some operations alone."""
 OWING = [

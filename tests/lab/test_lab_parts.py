@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avocado_hvqual.errors import LabError
-from avocado_hvqual.lab import bring_up, cli, hostinit, hosts, inside, paths, settings, state, tools
+from avocado_hvqual.lab import bring_up, cli, hostinit, inside, paths, settings, state, tools
 from avocado_hvqual.lab.budget import share_out
 from avocado_hvqual.lab.paths import FABRIC, HOSTS, LabPaths
 from avocado_hvqual.lab.processes import Process, boot_id, children
@@ -191,31 +191,6 @@ def test_a_lab_of_an_earlier_version_runs_qemu_as_root():
     old = state.State("boot", {}, None).as_dict()
     del old["qemu_user"]
     assert state.from_dict(old).qemu_user == "root"
-
-
-def test_qemu_wrapper_hands_every_argument_on(tmp_path):
-    program = tmp_path / "it's a qemu"
-    program.write_text('#!/bin/sh\nfor a in "$@"; do echo "<$a>"; done\nexit 7\n')
-    program.chmod(0o755)
-    wrapper = tmp_path / "wrapper"
-    wrapper.write_text(settings.qemu_wrapper(str(program)))
-    wrapper.chmod(0o755)
-    run = subprocess.run([wrapper, "a b", "$HOME", "'"], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout) == (7, "<a b>\n<$HOME>\n<'>\n")
-
-
-def test_a_custom_qemu_is_as_old_in_a_lab_as_it_is(tmp_path):
-    """By its age save files of warm guests are told apart: good in the next lab with the same QEMU, and in none with another one."""
-    program = tmp_path / "qemu-of-mine"
-    program.write_text("#!/bin/sh\n")
-    ages = []
-    for age in (1_700_000_000_123_456_789, 1_700_000_000_123_456_789, 1_800_000_000_000_000_000):
-        os.utime(program, ns=(age, age))
-        hosts.place_qemu("hv-a", LabPaths(tmp_path), str(program))
-        ages.append((LabPaths(tmp_path).host("hv-a") / "qemu").stat().st_mtime_ns - age)
-    assert ages == [0, 0, 0]
-    hosts.place_qemu("hv-a", LabPaths(tmp_path), None)
-    assert not (LabPaths(tmp_path).host("hv-a") / "qemu").exists()
 
 
 def test_missing_tools_are_one_sentence_with_the_packages():

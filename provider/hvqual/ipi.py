@@ -44,25 +44,23 @@ for my $cpu (@cpus) {
 }
 """
 ROUNDS = 5
-ENOUGH = 1.0
-"""Seconds: once a call took so long no CPU is called any more. It is known for slow, and its guest stands still meanwhile."""
 LINE = re.compile(r"cpu (\d{1,9}) (\d{1,9}\.\d{6})", re.ASCII)
 
 
-def longest(guest: Asked, cpus: Iterable[int]) -> dict[int, float]:
+def longest(guest: Asked, cpus: Iterable[int], enough: float) -> dict[int, float]:
     """
     Return how long (s) the longest of some calls from the first of *cpus* to each of the others took.
 
-    Where one took too long those after it are not called. TestError where the guest's kernel does not tell: a customer's may be built
-    without such events.
+    Once one took longer than *enough* (s) no CPU is called any more: its guest stands still meanwhile. TestError where the guest's kernel
+    does not tell: a customer's may be built without such events.
     """
     first, *others = sorted(cpus)
     program = base64.b64encode(PROGRAM.encode()).decode()
     numbers = " ".join(map(str, others))
-    text = guest.ask(f"echo {program} | base64 -d | taskset -c {first} perl - {ROUNDS} {ENOUGH:g} {numbers} 2>&1; true")
+    text = guest.ask(f"echo {program} | base64 -d | taskset -c {first} perl - {ROUNDS} {enough:g} {numbers} 2>&1; true")
     found = parsed(text)
     missing = [cpu for cpu in others if cpu not in found]
-    if missing and not any(took > ENOUGH for took in found.values()):
+    if missing and not any(took > enough for took in found.values()):
         message = f"How long a call of the CPUs {missing} of '{guest.name}' takes is not known; its guest said {text[-400:]!r}."
         raise TestError(message)
     return found

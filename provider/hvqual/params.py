@@ -81,6 +81,7 @@ class Guests:
     login_timeout: float
     shutdown_timeout: float
     operation_timeout: float
+    ipi_timeout: float
     hold: float
     witness_port: int
     network: str

@@ -34,6 +34,7 @@ WANTED = Guests(
     login_timeout=1,
     shutdown_timeout=1,
     operation_timeout=1,
+    ipi_timeout=1,
     hold=1,
     witness_port=1,
     network="default",

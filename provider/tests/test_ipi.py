@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shutil
 import subprocess
 from types import SimpleNamespace
 
 import pytest
-from avocado.core.exceptions import TestError
+from avocado.core.exceptions import TestError, TestFail
 from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.hvqual import ipi
+from provider.hvqual.guest_cpus import GuestCpus
+from provider.hvqual.operations import cpu_work
 
 
 def guest(answer: str) -> SimpleNamespace:
@@ -22,15 +25,58 @@ def guest(answer: str) -> SimpleNamespace:
 
 
 def test_the_longest_call_of_each_cpu_but_the_first_is_told() -> None:
-    assert ipi.longest(guest("cpu 1 0.000250\ncpu 3 0.012000\n"), {0, 1, 3}) == {1: 0.00025, 3: 0.012}  # type: ignore[arg-type]
+    assert ipi.longest(guest("cpu 1 0.000250\ncpu 3 0.012000\n"), {0, 1, 3}, 1) == {1: 0.00025, 3: 0.012}  # type: ignore[arg-type]
+
+
+class Noted:
+    """What is written down, and nothing else of a record."""
+
+    def __init__(self) -> None:
+        self.labels: dict[str, str] = {}
+        self.seen: list[tuple[str, float, str]] = []
+        self.problems: list[str] = []
+
+    def observe(self, name: str, value: float, unit: str, vm: str = "") -> None:
+        assert unit == "s"
+        self.seen.append((name, value, self.labels.get(vm, "")))
+
+    def problem(self, what: str, message: str, vm: str = "") -> None:
+        assert (what, vm) == ("wrong-result", "hvq-1")
+        self.problems.append(message)
+
+
+def call(answer: str) -> Noted:
+    """Have the guest say *answer* of its CPUs 0, 1 and 2 that have the APIC ids 0, 2 and 3."""
+    noted, it = Noted(), guest(answer)
+    it.wanted = SimpleNamespace(ipi_timeout=1.0)
+    cpus = GuestCpus(online=frozenset({0, 1, 2}), apic={0: 0, 1: 2, 2: 3})
+    with contextlib.suppress(TestFail):
+        cpu_work._called(it, SimpleNamespace(record=noted), cpus)  # type: ignore[arg-type]
+    return noted
+
+
+def test_cpus_that_are_reached_are_told_by_their_apic_ids() -> None:
+    noted = call("cpu 1 0.000250\ncpu 2 0.012000\n")
+    assert noted.seen == [("ipi_time", 0.00025, "CPU 1, APIC id 2"), ("ipi_time", 0.012, "CPU 2, APIC id 3")]
+    assert noted.problems == []
+
+
+def test_a_guest_with_a_cpu_that_is_not_reached_is_given_up_with_the_ids_of_all() -> None:
+    noted = call("cpu 1 3.496283\n")
+    assert noted.seen == [("ipi_time", 3.496283, "CPU 1, APIC id 2")]
+    [told] = noted.problems
+    assert told == (
+        "An interrupt from CPU 0 of 'hvq-1' does not reach its other CPUs in time: CPU 1 (APIC id 2) after 3.5 s. "
+        "Its CPUs have the APIC ids 0, 2, 3."
+    )
 
 
 def test_a_guest_with_one_cpu_has_nobody_to_call() -> None:
-    assert ipi.longest(guest(""), {0}) == {}  # type: ignore[arg-type]
+    assert ipi.longest(guest(""), {0}, 1) == {}  # type: ignore[arg-type]
 
 
 def test_behind_a_cpu_that_took_too_long_nobody_needs_to_have_been_called() -> None:
-    assert ipi.longest(guest("cpu 1 3.496283\n"), {0, 1, 2}) == {1: 3.496283}  # type: ignore[arg-type]
+    assert ipi.longest(guest("cpu 1 3.496283\n"), {0, 1, 2}, 1) == {1: 3.496283}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +91,7 @@ def test_behind_a_cpu_that_took_too_long_nobody_needs_to_have_been_called() -> N
 )
 def test_a_cpu_of_which_nothing_is_known_ends_the_case_with_what_the_guest_said(answer: str) -> None:
     with pytest.raises(TestError) as caught:
-        ipi.longest(guest(answer), {0, 1, 2})  # type: ignore[arg-type]
+        ipi.longest(guest(answer), {0, 1, 2}, 1)  # type: ignore[arg-type]
     assert repr(answer) in str(caught.value)
     assert "2]" in str(caught.value)
 
@@ -73,6 +119,6 @@ def test_the_guest_runs_just_that_program_on_its_first_cpu() -> None:
         asked.append(command)
         return "cpu 4 0.000001\n"
 
-    ipi.longest(SimpleNamespace(name="hvq-1", ask=ask), [4, 2])  # type: ignore[arg-type]
+    ipi.longest(SimpleNamespace(name="hvq-1", ask=ask), [4, 2], 0.5)  # type: ignore[arg-type]
     assert base64.b64decode(asked[0].split()[1]).decode() == ipi.PROGRAM
-    assert f"taskset -c 2 perl - {ipi.ROUNDS} {ipi.ENOUGH:g} 4 " in asked[0]
+    assert f"taskset -c 2 perl - {ipi.ROUNDS} 0.5 4 " in asked[0]

@@ -35,9 +35,24 @@ def each_computes(guest: Guest, expect: Expect | Below) -> None:
         computing.advance(guest, expect.record, before.online)
         _interrupted(guest, expect, before, guest_cpus.told(guest))
         computing.end(guest)
-        for cpu, took in ipi.longest(guest, before.online).items():
-            with boots.labelled(expect.record, guest, f"CPU {cpu}, APIC id {before.apic.get(cpu)}"):
-                expect.record.observe("ipi_time", took, "s", guest.name)
+        _called(guest, expect, before)
+
+
+def _called(guest: Guest, expect: Expect | Below, cpus: GuestCpus) -> None:
+    """Observe ipi_time; a guest of which one CPU is not reached in time stands still at each step, and is given up (hv_ipi_timeout)."""
+    enough = guest.wanted.ipi_timeout
+    took = ipi.longest(guest, cpus.online, enough)
+    for cpu, seconds in took.items():
+        with boots.labelled(expect.record, guest, f"CPU {cpu}, APIC id {cpus.apic.get(cpu)}"):
+            expect.record.observe("ipi_time", seconds, "s", guest.name)
+    late = [f"CPU {cpu} (APIC id {cpus.apic.get(cpu)}) after {took[cpu]:.1f} s" for cpu in took if took[cpu] > enough]
+    if late:
+        ids = ", ".join(map(str, sorted(cpus.apic.values())))
+        message = (
+            f"An interrupt from CPU {min(cpus.online)} of '{guest.name}' does not reach its other CPUs in time: {'; '.join(late)}. "
+            f"Its CPUs have the APIC ids {ids}."
+        )
+        fail(expect.record, "wrong-result", message, guest.name)
 
 
 def _interrupted(guest: Guest, expect: Expect | Below, before: GuestCpus, after: GuestCpus) -> None:

@@ -62,7 +62,8 @@ def remove_abandoned() -> list[Path]:
         except (OSError, ValueError):
             continue
         owner = processes.look(int(pid))
-        if owner is None or str(owner.start) != start:
+        # One that was killed and that nobody has buried yet needs none of it any more: seen right after a kill, and what it had stayed.
+        if owner is None or not owner.alive or str(owner.start) != start:
             removed += _remove_avocados(avocados)
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)

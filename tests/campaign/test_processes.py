@@ -67,6 +67,23 @@ def test_only_temporary_folders_of_dead_campaigns_are_removed(tmp_path: Path, mo
     assert [path.name for path in scratch.remove_abandoned()] == [f"{scratch.PREFIX}dead"]
 
 
+def test_a_campaign_that_was_killed_and_is_not_buried_yet_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who would bury it may have been killed with it; right after that ``clean`` took it for alive, and left what it had."""
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        zombie = processes.look(child.pid)
+        assert zombie is not None
+        assert not zombie.alive
+        (tmp_path / f"{scratch.PREFIX}killed").mkdir()
+        marker = tmp_path / f"{scratch.PREFIX}killed" / folder.MARKER
+        marker.write_text(f"{child.pid} {zombie.start}", encoding="ascii")
+        assert [path.name for path in scratch.remove_abandoned()] == [f"{scratch.PREFIX}killed"]
+
+
 @pytest.mark.parametrize("there", ["same", "another", "link", "none", "foreign"])
 def test_avocados_own_folder_of_a_dead_campaign_goes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str

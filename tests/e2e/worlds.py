@@ -128,7 +128,7 @@ def mended(node, before):
     avocados = ("/var/tmp", "/tmp", "-maxdepth", "1", "-name", "avocado_*", "-print")  # noqa: S108 - where avocado makes them
     for where in (ours, avocados):
         left = node.inside("find", *where).stdout
-        assert left == "", left
+        assert left == "", node.inside("find", *left.split(), "-ls").stdout
     after = node.state()
     assert after["digest"] == before["digest"], node.differences(before, after)
 

@@ -136,14 +136,19 @@ def place_qemu(name: str, paths: LabPaths, qemu: str | None) -> None:
         wrapper.write_text(text, encoding="utf-8")
         wrapper.chmod(0o755)
         # It is as old as what it runs: save files of warm guests are good for the same QEMU in another lab, and for no other one.
-        age = Path(qemu).stat().st_mtime_ns
+        age = _put_there(qemu)
         os.utime(wrapper, ns=(age, age))
     note = paths.host(name) / "qemu.last"
-    identity = f"{qemu} {Path(qemu).stat().st_mtime_ns}" if qemu else ""
+    identity = f"{qemu} {_put_there(qemu)}" if qemu else ""
     if note.exists() and note.read_text(encoding="utf-8") != identity:
         shutil.rmtree(paths.host(name) / "var-cache-libvirt", ignore_errors=True)
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(identity, encoding="utf-8")
+
+
+def _put_there(program: str) -> int:
+    """Return when *program* was put where it is (ns); its own age may be that of another build, as a package gives all its files one."""
+    return Path(program).stat().st_ctime_ns
 
 
 def _hugepages_folder() -> bool:

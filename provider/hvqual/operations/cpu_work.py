@@ -24,10 +24,10 @@ LONGEST = 300.0
 
 def each_computes(guest: Guest, expect: Expect | Below) -> None:
     """
-    Have each CPU of the guest compute for a moment, bound to it; observe what `computing.advance` does, vcpu_interrupts and ipi_time.
+    Have each CPU of the guest compute for a moment, bound to it; observe what `computing.advance` does and three more.
 
-    Those are how many interrupts of its own timer each CPU has had meanwhile (count), and how long the first CPU waited for what it
-    called for on each other one (s).
+    Those are vcpu_interrupts: how many interrupts of its own timer each CPU has had meanwhile (count); ipi_time and ipi_median: how long
+    the first CPU waited for what it called for on each other one (s), the longest of some times and their median.
     """
     with expect.record.step("compute", guest.name):
         before = guest_cpus.told(guest)
@@ -39,13 +39,22 @@ def each_computes(guest: Guest, expect: Expect | Below) -> None:
 
 
 def _called(guest: Guest, expect: Expect | Below, cpus: GuestCpus) -> None:
-    """Observe ipi_time; a guest of which one CPU is not reached in time stands still at each step, and is given up (hv_ipi_timeout)."""
+    """
+    Observe ipi_time and ipi_median.
+
+    A guest of which one CPU is not reached in time stands still at each step, and is given up (hv_ipi_timeout).
+    """
     enough = guest.wanted.ipi_timeout
-    took = ipi.longest(guest, cpus.online, enough)
-    for cpu, seconds in took.items():
+    took = ipi.calls(guest, cpus.online, enough)
+    for cpu, calls in took.items():
         with boots.labelled(expect.record, guest, f"CPU {cpu}, APIC id {cpus.apic.get(cpu)}"):
-            expect.record.observe("ipi_time", seconds, "s", guest.name)
-    late = [f"CPU {cpu} (APIC id {cpus.apic.get(cpu)}) after {took[cpu]:.1f} s" for cpu in took if took[cpu] > enough]
+            expect.record.observe("ipi_time", calls.longest, "s", guest.name)
+            expect.record.observe("ipi_median", calls.median, "s", guest.name)
+    late = [
+        f"CPU {cpu} (APIC id {cpus.apic.get(cpu)}) after {it.longest:.1f} s"
+        for cpu, it in took.items()
+        if it.longest > enough
+    ]
     if late:
         ids = ", ".join(map(str, sorted(cpus.apic.values())))
         message = (

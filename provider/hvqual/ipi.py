@@ -5,7 +5,7 @@ Interrupts that one CPU of a guest sends to another (IPIs), by how long a functi
 A CPU that computes and has its own timer's interrupts may still hear nothing of the others. Without KVM QEMU 7.2 (hw/intc/apic.c) looks
 for whom an IPI is meant no further than the first APIC id that is not there: a CPU behind a gap runs what it is called for when it happens
 to look, seconds later, and whoever called stands still until then. That may be soon by luck: a CPU that has something to do ten times a
-second has looked after 0.1 s at most (7.2, 9 calls in each of three guests: half of them took over 66 ms, with 10.0.2 over 0.2 ms). So the
+second has looked after 0.1 s at most (7.2, nine calls of such a CPU: 0.1 s the longest, 20 ms the median; 0.2 ms with 10.0.2). So the
 longest call tells of a lost interrupt, and the median of many tells of those that were found by luck.
 """
 

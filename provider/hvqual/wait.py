@@ -29,3 +29,23 @@ def until(condition: Callable[[], T], timeout: float, what: str, interval: float
             message = f"Waited {timeout:g} s for {what}; it did not happen."
             raise WaitTimeoutError(message)
         time.sleep(interval)
+
+
+class Absence:
+    """For how long something is not there; it is looked for once a second at the most, as to look may cost more than to wait."""
+
+    EACH = 1.0
+
+    def __init__(self, there: Callable[[], bool]) -> None:
+        """Take it to be there now; *there* tells from then on."""
+        self._there = there
+        self._looked = time.monotonic()
+        self._since: float | None = None
+
+    def seconds(self) -> float:
+        """Return the time since the first of the looks that found nothing; 0 when the last one found it."""
+        now = time.monotonic()
+        if now - self._looked >= self.EACH:
+            self._looked = now
+            self._since = None if self._there() else self._since or now
+        return now - self._since if self._since is not None else 0.0

@@ -17,14 +17,18 @@ from typing import Optional, cast
 
 from avocado.core.exceptions import TestError, TestFail
 
+from provider.hvqual import host_process
 from provider.hvqual.asked import Asked
 from provider.hvqual.heartbeat import NETWORK, SERIAL, Beat, Observer
 from provider.hvqual.record import Record
-from provider.hvqual.wait import WaitTimeoutError, until
+from provider.hvqual.wait import Absence, WaitTimeoutError, until
 
 ARMED_KEYS = ("boot_id", "ram_sha256", "disk_sha256")
 SUMS = ("ram_sha256", "disk_sha256")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# A guest whose QEMU is not there for so long (s) does not come up any more. libvirt 9.0 may have one shut down 0.2 s after its start, when
+# it hears only then that the QEMU before it had crashed; the wait for its first heartbeat was one of minutes.
+GONE = 5.0
 # What a guest without a disk tells of it.
 NONE = "none"
 REPORT_KEYS = (*ARMED_KEYS, "cpus_online", "memory_kib", "disks", "nics", "kernel", "uptime_s", "panics")
@@ -67,18 +71,25 @@ class Witness:
         """
         Return the first serial beat after *since*, of a boot other than *other_than*: the guest's userspace runs.
 
-        TestFail when there is none in *timeout* seconds: a guest that does not come up is the product's failure.
+        TestFail when there is none in *timeout* seconds, or no QEMU that could send one (`GONE`): a guest that does not come up is the
+        product's failure.
         """
+        name = self.guest.name
+        emulator = Absence(lambda: bool(host_process.emulators(name)))
 
         def first() -> Optional[Beat]:
-            beats = self.observer.beats(self.guest.name, SERIAL, since)
-            return next((beat for beat in beats if beat.boot_id != other_than), None)
+            beats = self.observer.beats(name, SERIAL, since)
+            beat = next((beat for beat in beats if beat.boot_id != other_than), None)
+            if beat is None and emulator.seconds() >= GONE:
+                message = f"There was no QEMU of '{name}' for {GONE:g} s."
+                raise WaitTimeoutError(message)
+            return beat
 
         try:
-            beat = until(first, timeout, f"a heartbeat of '{self.guest.name}'", interval=0.01)
+            beat = until(first, timeout, f"a heartbeat of '{name}'", interval=0.01)
         except WaitTimeoutError as error:
             message = f"The guest did not become ready. {error} Its console is kept beside the record."
-            self.record.problem("vm-lost", message, self.guest.name)
+            self.record.problem("vm-lost", message, name)
             raise TestFail(message) from None
         return cast("Beat", beat)
 

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from avocado.core.exceptions import TestError
+from avocado.core.exceptions import TestError, TestFail
 
 from provider.hvqual.witness import REPORT_KEYS, Armed, Witness
 
@@ -93,3 +94,27 @@ def test_a_guest_without_a_disk_has_no_canary_there() -> None:
     it, _ = witness(Guest(ram_sha256="none"))
     with pytest.raises(TestError, match="ram_sha256=none"):
         it.arm()
+
+
+class Mute:
+    """An observer that hears nobody."""
+
+    def beats(self, *_: object) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("running", "said"), [([], "There was no QEMU of 'hvq-1' for 0.1 s"), (["one"], "Waited 0.5 s")]
+)
+def test_a_guest_without_a_qemu_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, running: list[str], said: str
+) -> None:
+    problems: list[str] = []
+    record = SimpleNamespace(problem=lambda what, message, vm: problems.append(f"{what} {vm} {message}"))
+    monkeypatch.setattr("provider.hvqual.witness.GONE", 0.1)
+    monkeypatch.setattr("provider.hvqual.wait.Absence.EACH", 0.05)
+    monkeypatch.setattr("provider.hvqual.host_process.emulators", lambda _name: running)
+    with pytest.raises(TestFail, match=said):
+        Witness(Guest(), Mute(), record).ready(0, 0.5)  # type: ignore[arg-type]
+    assert problems == [f"vm-lost hvq-1 The guest did not become ready. {problems[0].partition('ready. ')[2]}"]
+    assert said in problems[0]

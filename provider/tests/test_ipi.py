@@ -52,7 +52,7 @@ def call(answer: str) -> Noted:
     it.wanted = SimpleNamespace(ipi_timeout=1.0)
     cpus = GuestCpus(online=frozenset({0, 1, 2}), apic={0: 0, 1: 2, 2: 3})
     with contextlib.suppress(TestFail):
-        cpu_work._called(it, SimpleNamespace(record=noted), cpus)  # type: ignore[arg-type]
+        cpu_work.called(it, SimpleNamespace(record=noted), cpus)  # type: ignore[arg-type]
     return noted
 
 

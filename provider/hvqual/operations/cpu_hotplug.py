@@ -68,11 +68,9 @@ def plug(guest: Guest, expect: Expect, count: int = 1, where: str = LIVE) -> Gue
     return _plugged(guest, expect, Order(virsh.setvcpus, str(target), where, new, live(guest)))
 
 
-def enable(guest: Guest, expect: Expect, ids: Iterable[int], had: Ids) -> None:
-    """Plug the vCPUs *ids* into a guest that *had* others, one by one, as libvirt 9.0 takes no more at a time; observe what `plug` does."""
-    for vcpu in sorted(ids):
-        _plugged(guest, expect, Order(virsh.setvcpu, str(vcpu), f"--enable {LIVE}", frozenset([vcpu]), had))
-        had |= {vcpu}
+def enable(guest: Guest, expect: Expect, vcpu: int, had: Ids) -> GuestCpus:
+    """Plug *vcpu* by its id, as libvirt 9.0 takes one at a time, into a guest that *had* others; observe what `plug` does."""
+    return _plugged(guest, expect, Order(virsh.setvcpu, str(vcpu), f"--enable {LIVE}", frozenset([vcpu]), had))
 
 
 def _plugged(guest: Guest, expect: Expect, order: Order) -> GuestCpus:

@@ -32,16 +32,16 @@ def each_computes(guest: Guest, expect: Expect | Below) -> None:
     with expect.record.step("compute", guest.name):
         before = guest_cpus.told(guest)
         # First, as a guest that does not reach its CPUs is given up: to have it compute took 14 s then, and said no more (QEMU 7.2).
-        _called(guest, expect, before)
+        called(guest, expect, before)
         computing.begin(guest, before.online, LONGEST)
         computing.advance(guest, expect.record, before.online)
         _interrupted(guest, expect, before, guest_cpus.told(guest))
         computing.end(guest)
 
 
-def _called(guest: Guest, expect: Expect | Below, cpus: GuestCpus) -> None:
+def called(guest: Guest, expect: Expect | Below, cpus: GuestCpus) -> None:
     """
-    Observe ipi_time and ipi_median.
+    Have the first of *cpus* call each other one; observe ipi_time and ipi_median (s).
 
     A guest of which one CPU is not reached in time stands still at each step, and is given up (hv_ipi_timeout).
     """

@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 from xml.etree import ElementTree as ET
@@ -118,20 +119,26 @@ class Warm:
         """Let the guest go on; through libvirt-python, as this is no step of the use case."""
         connection, file = stand.truth.connection, str(self._file(guest))
         since = time.monotonic()
-        connection.restoreFlags(file, _xml(connection.saveImageGetXMLDesc(file, 0), guest), 0)
+        defined = stand.truth.xml(guest.name, inactive=True)
+        connection.restoreFlags(file, _xml(connection.saveImageGetXMLDesc(file, 0), defined, guest), 0)
         guest.on = True
         until(lambda: stand.observer.beats(guest.name, SERIAL, since), READY, f"a heartbeat of '{guest.name}'")
 
 
 def key_of(shapes: Sequence[Shape], wanted: Guests, facts: Sequence[str]) -> str:
-    """Return the key of the save files: a digest of all that a saved guest depends on."""
+    """Return the key of the save files: a digest of all that a saved guest depends on; not where on its host it runs."""
     given = {
         "format": FORMAT,
-        "shapes": [repr(shape) for shape in shapes],
+        "shapes": [repr(_anywhere(shape)) for shape in shapes],
         "guests": [wanted.disk_format, wanted.disk_folder, wanted.network, wanted.qemu_binary, wanted.witness_port],
         "facts": list(facts),
     }
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _anywhere(shape: Shape) -> Shape:
+    """Return the shape of a guest of which nothing is said where its threads run."""
+    return replace(shape, pins=(), tuning=replace(shape.tuning, emulator_cpus=(), vcpu_cpus=()))
 
 
 def _heard(guest: Guest, stand: Stand, since: float) -> str:
@@ -150,8 +157,8 @@ def _apart(stand: Stand, since: float) -> bool:
     return len(heard) == len(set(heard))
 
 
-def _xml(saved: str, guest: Guest) -> str:
-    """Return the XML of a saved guest with the files of this case: its console's log and its mark."""
+def _xml(saved: str, defined: ET.Element, guest: Guest) -> str:
+    """Return the XML of a saved guest with what is this case's: its console's log, its mark, and where it runs by its definition."""
     tree = ET.fromstring(saved)  # noqa: S314 - from libvirtd
     for log in tree.iter("log"):
         log.set("file", guest.place.console_log)
@@ -159,4 +166,15 @@ def _xml(saved: str, guest: Guest) -> str:
     if metadata is not None:
         metadata.clear()
         metadata.append(ET.fromstring(marks.owner_element(guest.place.owner, os.getpid())))  # noqa: S314 - our own
+    _placed(tree, defined)
     return ET.tostring(tree, encoding="unicode")
+
+
+def _placed(tree: ET.Element, defined: ET.Element) -> None:
+    """Give *tree* the host CPUs of the definition: of vCPUs, emulator and IOThreads (cputune), and of vCPUs that are not named there."""
+    for pins in tree.findall("cputune"):
+        tree.remove(pins)
+    tree.extend(defined.findall("cputune"))
+    for vcpu, own in zip(tree.findall("vcpu"), defined.findall("vcpu")):
+        vcpu.attrib.pop("cpuset", None)
+        vcpu.attrib.update({name: value for name, value in own.attrib.items() if name == "cpuset"})

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from avocado.core.exceptions import TestFail
 
 import libvirt
 from provider.hvqual import warm
+from provider.hvqual.domain_xml import Tuning
 from provider.hvqual.heartbeat import NETWORK
+from provider.hvqual.host_config import Shape
 
 PATIENCE = 10.0
 
@@ -100,3 +104,48 @@ def test_two_guests_with_one_address_are_booted(then: Any) -> None:
     it = Restoring()
     with pytest.raises(warm.WarmError, match="one address"):
         it._go_on(stand(it, a="192.0.2.1", b="192.0.2.1"), then)
+
+
+GUESTS = SimpleNamespace(disk_format="raw", disk_folder="/d", network="default", qemu_binary="/q", witness_port=5610)
+PINS = "<cputune><vcpupin vcpu='0' cpuset='1'/><emulatorpin cpuset='0'/></cputune>"
+OTHER = "<cputune><vcpupin vcpu='0' cpuset='0'/></cputune>"
+
+
+def key(**but: Any) -> str:
+    shape = Shape(vcpus=2, memory_kib=131072, disks_mib=(64,))
+    return warm.key_of([replace(shape, **but)], GUESTS, ["qemu 7.2"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "but", [{"pins": (0, 1)}, {"tuning": Tuning(emulator_cpus=(0,))}, {"tuning": Tuning(vcpu_cpus=(0, 1))}]
+)
+def test_where_a_guest_ran_is_not_in_its_save_file(but: dict[str, Any]) -> None:
+    assert key(**but) == key()
+
+
+@pytest.mark.parametrize(
+    "but",
+    [
+        {"vcpus": 1},
+        {"memory_kib": 262144},
+        {"hugepage_kib": 2048},
+        {"iothreads": 1},
+        {"tuning": Tuning(numa_mode="strict")},
+    ],
+)
+def test_what_a_guest_is_is_in_its_save_file(but: dict[str, Any]) -> None:
+    assert key(**but) != key()
+
+
+@pytest.mark.parametrize("saved", ["", PINS, OTHER])
+@pytest.mark.parametrize("pins", ["", PINS])
+@pytest.mark.parametrize("cpuset", ["", " cpuset='1'"])
+def test_a_restored_guest_runs_where_its_definition_says(saved: str, pins: str, cpuset: str) -> None:
+    had = "<domain><vcpu placement='static' cpuset='0' current='1'>4</vcpu>" + saved + "<devices/></domain>"
+    defined = f"<domain><vcpu placement='static'{cpuset} current='1'>4</vcpu>{pins}</domain>"
+    place = SimpleNamespace(console_log="/log", owner=None)
+    made = ET.fromstring(warm._xml(had, ET.fromstring(defined), SimpleNamespace(place=place)))  # type: ignore[arg-type]
+    vcpu, *more = made.findall("vcpu")
+    assert (vcpu.attrib, vcpu.text, more) == (ET.fromstring(defined).find("vcpu").attrib, "4", [])  # type: ignore[union-attr]
+    found = [ET.tostring(one) for one in made.findall("cputune")]
+    assert found == ([ET.tostring(ET.fromstring(pins))] if pins else [])

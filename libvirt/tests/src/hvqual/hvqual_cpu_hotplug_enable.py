@@ -23,7 +23,7 @@ class Enable:
 def run(test, params, env):
     """
     1. Have the guests running, with room for more vCPUs.
-    2. Plug two by their ids, leaving one out before them: exactly those are there by all who can tell, are reached by the first, and compute.
+    2. Plug two by their ids, leaving one out before them: those are there by all who can tell, are reached by the first, and compute.
     3. The agent takes one of them offline: it stays plugged and does nothing; it takes it online: it computes again.
     4. Give the definition another one by its id; what runs is as it was.
     5. An id that the guest cannot have is refused.

@@ -82,6 +82,7 @@ class Guests:
     shutdown_timeout: float
     operation_timeout: float
     ipi_timeout: float
+    ipi_slow: float
     hold: float
     witness_port: int
     network: str

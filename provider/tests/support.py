@@ -40,6 +40,7 @@ PARAMS = {
     "hv_shutdown_timeout": "5",
     "hv_operation_timeout": "5",
     "hv_ipi_timeout": "1",
+    "hv_ipi_slow": "0.01",
     "hv_hold": "0",
     "hv_witness_port": "5610",
     "hv_network": "default",

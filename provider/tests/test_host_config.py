@@ -35,6 +35,7 @@ WANTED = Guests(
     shutdown_timeout=1,
     operation_timeout=1,
     ipi_timeout=1,
+    ipi_slow=0.01,
     hold=1,
     witness_port=1,
     network="default",

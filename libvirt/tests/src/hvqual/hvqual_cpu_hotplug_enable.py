@@ -15,9 +15,10 @@ from provider.hvqual.vcpu_room import growing
 
 @dataclass(frozen=True)
 class Enable:
-    """For how many vCPUs there is room beside those of the start: two of them are plugged, the first of them is left out."""
+    """How many vCPUs come behind those of the start: two are plugged, the first is left out; and for how many there is room."""
 
     plug_vcpus: int
+    max_vcpus: int
 
 
 def run(test, params, env):
@@ -28,7 +29,7 @@ def run(test, params, env):
     4. Give the definition another one by its id; what runs is as it was.
     5. An id that the guest cannot have is refused.
     """
-    with case(test, params, env, Enable) as it, defined(it, growing(it.own.plug_vcpus)) as stand:
+    with case(test, params, env, Enable) as it, defined(it, growing(it.own.plug_vcpus, it.own.max_vcpus)) as stand:
         stand.bring_up()
         with stand.watched():
             stand.each(cpu_individual.leaving_a_gap)
